@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// The chain: one hash chain per actor, all in one append-only log on disk
+// (docs/formats/chain.md draws the format, with test vectors).
+//
+//   chain_append hashes an event onto its actor's head and copies the frame into the log's
+//   buffer; one writer thread gives full or aged buffers to the disk (group commit).
+//
+// The room takes bytes and a type; what an event says is decided by the actor room.
+// Event hash = SHA-256(parent hash || event bytes), event bytes = deterministic CBOR (RFC 8949,
+// 4.2) of [format, seq, time_ns, type, data]; genesis parent = SHA-256("theater-chain-1" || id ||
+// nonce), the 16-byte nonce being in event 0's data.
+#ifndef CHAIN_CHAIN_H
+#define CHAIN_CHAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/env.h"
+#include "base/status.h"
+#include "codec/sha256.h"
+
+enum { CHAIN_ID_MOST_BYTES = 128, CHAIN_NONCE_BYTES = 16 };
+
+struct chain_log;
+
+struct chain_log_config {
+    const char *folder;           // holds the segments; created with mode 0700
+    uint64_t segment_bytes;       // 0: 64 MiB
+    uint64_t buffer_bytes;        // each of the two buffers; 0: 8 MiB
+    uint64_t flush_interval_ns;   // longest stay in a buffer before write; 0: 5 ms
+    uint64_t pending_most_bytes;  // appended but not yet synced; above it appends wait; 0: 256 MiB
+    bool read_only;               // readers beside a live node: no writer, no repair
+    bool no_sync;                 // level `memory` tests and benches: write without fdatasync
+    struct env *env;
+};
+
+// Opens or creates the log: reads every segment's frames to rebuild the heads, cuts a torn tail of
+// the last segment (keeping what was cut in a side file), reports damage elsewhere as ERR_DAMAGED
+// with file and offset. ERR_BUSY never: the data folder's lock belongs to the node room.
+enum status chain_log_open(const struct chain_log_config *config, struct chain_log **out,
+                           struct error *error) MUST_CHECK;
+// Writes and syncs everything, ends the writer, seals the last segment, frees.
+enum status chain_log_close(struct chain_log *log, struct error *error);
+
+// The end of one actor's chain. Owned by the actor; used by one thread at a time.
+struct chain_head {
+    char id[CHAIN_ID_MOST_BYTES + 1];
+    uint64_t next_seq;           // 0: no event yet
+    uint64_t last_time_ns;       // times never go back within a chain
+    uint64_t last_position;      // log position of its last frame, UINT64_MAX if none
+    uint32_t actor_number;       // the log's short name for the id
+    uint8_t hash[SHA256_BYTES];  // of the last event, or the genesis parent
+};
+
+// Finds the chain of `id` in the log, or makes an empty head with a fresh nonce (which the caller
+// puts into event 0: *nonce). *found says which. ERR_INVALID for an id that is not 1–128 of
+// [A-Za-z0-9._-].
+enum status chain_head_open(struct chain_log *log, const char *id, struct chain_head *head,
+                            uint8_t nonce[CHAIN_NONCE_BYTES], bool *found,
+                            struct error *error) MUST_CHECK;
+
+// Appends one event: `data` is one deterministic CBOR item, `type` 1–64 bytes of UTF-8. Updates the
+// head. *position (may be NULL) is the log position behind the event, for chain_wait. Never on a
+// fiber; any thread, a head by one at a time. Waits when pending_most_bytes is reached. After an
+// I/O error: ERR_IO with the reason, the head unchanged.
+enum status chain_append(struct chain_log *log, struct chain_head *head, const char *type,
+                         struct slice data, uint64_t *position, struct error *error) MUST_CHECK;
+
+enum chain_level { CHAIN_WRITTEN, CHAIN_SYNCED };
+// Waits until everything before `position` was given to write(), or synced. Not on a fiber.
+enum status chain_wait(struct chain_log *log, uint64_t position, enum chain_level level,
+                       struct error *error) MUST_CHECK;
+struct chain_stats {
+    uint64_t events, bytes, written_bytes, synced_bytes, syncs, writer_cpu_ns;
+};
+void chain_log_stats(struct chain_log *log, struct chain_stats *out);
+
+// ---- reading -----------------------------------------------------------------------------------
+
+// One decoded event; slices borrow from the reader until the next call.
+struct chain_event {
+    uint64_t seq;
+    uint64_t time_ns;
+    struct slice type;
+    struct slice data;   // the CBOR item
+    struct slice bytes;  // the hashed bytes
+    uint8_t parent[SHA256_BYTES];
+    uint8_t hash[SHA256_BYTES];
+};
+
+// Ids in the log, in order of their first event. Gives an array of `*count` strings; free each and
+// the array. Works on a live log and on a read-only one.
+enum status chain_list(struct chain_log *log, char ***ids, uint64_t *count,
+                       struct error *error) MUST_CHECK;
+
+struct chain_reader;
+// Reads one actor's events in order from sequence `from`, events still in the buffers included.
+enum status chain_reader_open(struct chain_log *log, const char *id, uint64_t from,
+                              struct chain_reader **out, struct error *error) MUST_CHECK;
+// *more is false at the end. ERR_DAMAGED names segment file and offset.
+enum status chain_reader_next(struct chain_reader *reader, struct chain_event *event, bool *more,
+                              struct error *error) MUST_CHECK;
+void chain_reader_close(struct chain_reader *reader);
+
+struct chain_verdict {
+    uint64_t events;  // verified
+    uint64_t chains;  // seen
+    bool is_good;
+    char actor[CHAIN_ID_MOST_BYTES + 1];  // of the first bad event, "" if it cannot be told
+    uint64_t seq;                         // its sequence number, UINT64_MAX if it cannot be told
+    char segment[64];                     // file name
+    uint64_t offset;                      // in the file
+    char reason[256];
+};
+// Verifies every chain in the log (id NULL) or one, from the files alone: frame checksums, sequence
+// numbers, parent links, hashes, segment footers. A bad event is a verdict, not an error.
+enum status chain_verify(const char *folder, const char *id, struct chain_verdict *verdict,
+                         struct error *error) MUST_CHECK;
+
+// One JSON object per event, one line each: {"actor","seq","time","type","hash","parent","data"},
+// data as JSON (byte strings {"hex"} or text when they are UTF-8, see docs/formats/chain.md).
+void chain_event_json(const char *id, const struct chain_event *event, struct buf *out);
+
+#endif
