@@ -48,6 +48,13 @@ void test_report(const char *file, int line, const char *format, ...) {
     test_failed = true;
 }
 
+// Runs one test in a frame of its own, so that no local of the caller is live across the jump.
+static void run_one(void (*run)(void)) {
+    if (setjmp(test_end) == 0) {
+        run();
+    }
+}
+
 int test_main(void) {
     int failures = 0;
     int number = 0;
@@ -55,9 +62,7 @@ int test_main(void) {
         number++;
         test_failed = false;
         test_skip_reason[0] = '\0';
-        if (setjmp(test_end) == 0) {
-            test->run();
-        }
+        run_one(test->run);
         failures += test_failed;
         printf("%sok %d - %s%s%s\n", test_failed ? "not " : "", number, test->name,
                test_skip_reason[0] != '\0' ? " # SKIP " : "", test_skip_reason);
