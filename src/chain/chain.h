@@ -20,9 +20,14 @@
 #include "base/status.h"
 #include "codec/sha256.h"
 
-enum { CHAIN_ID_MOST_BYTES = 128, CHAIN_NONCE_BYTES = 16 };
+enum {
+    CHAIN_ID_MOST_BYTES = 128,
+    CHAIN_NONCE_BYTES = 16,
+    CHAIN_DATA_MOST_BYTES = 128 << 20,  // of one event
+};
 
 struct chain_log;
+struct chain_actor;
 
 struct chain_log_config {
     const char *folder;           // holds the segments; created with mode 0700
@@ -51,6 +56,7 @@ struct chain_head {
     uint64_t last_position;      // log position of its last frame, UINT64_MAX if none
     uint32_t actor_number;       // the log's short name for the id
     uint8_t hash[SHA256_BYTES];  // of the last event, or the genesis parent
+    struct chain_actor *record;  // the log keeps it; not for the caller
 };
 
 // Finds the chain of `id` in the log, or makes an empty head with a fresh nonce (which the caller

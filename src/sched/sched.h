@@ -10,6 +10,7 @@
 #ifndef SCHED_SCHED_H
 #define SCHED_SCHED_H
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,12 +18,17 @@
 #include "base/env.h"
 #include "base/status.h"
 
+// The system's <sched.h>, which <pthread.h> includes, has a scheduling policy of this name; nothing
+// here uses it, and the system's header does not define it again.
+#undef SCHED_IDLE
+
 struct sched;
 struct sched_task;
 
 enum sched_next {
     SCHED_IDLE,   // nothing to do until the next sched_wake
     SCHED_AGAIN,  // more to do: put behind the others in the queue
+    SCHED_GONE,   // `run` freed the task (nobody may wake it any more): it is not touched again
 };
 typedef enum sched_next (*sched_run_fn)(struct sched_task *task);
 
@@ -41,14 +47,16 @@ struct sched_config {
     uint64_t stuck_ns;           // 0: default (20 ms)
     bool deterministic;          // no threads: sched_step runs tasks in seeded order
     uint64_t seed;               // of the deterministic order
-    struct env *env;             // clock
+    uint32_t stack_limit;        // most stacks; 0: what vm.max_map_count allows
+    struct env *env;             // clock; seeded exactly when deterministic (NULL: the system's)
     void (*thread_enter)(void);  // on each worker thread at its start (may be NULL)
     void (*thread_leave)(void);  // at its end
 };
 
 enum status sched_new(const struct sched_config *config, struct sched **out,
                       struct error *error) MUST_CHECK;
-// Stops the threads (each finishes the `run` it is in) and frees. Tasks still queued are not run.
+// Stops the threads (each finishes the `run` it is in) and frees. Tasks still queued are not run,
+// armed timers do not fire. All fibers must have been freed. Never from a thread of the scheduler.
 void sched_free(struct sched *sched);
 uint32_t sched_worker_count(const struct sched *sched);
 
@@ -56,8 +64,12 @@ void sched_task_init(struct sched_task *task, struct sched *sched, sched_run_fn 
 // Makes the task runnable; any thread, from signal handlers never. Everything written before the
 // call is visible to the `run` that follows. Cheap when it is runnable already.
 void sched_wake(struct sched_task *task);
+// Whether the task is neither queued nor running. Any thread. When it is, everything that its last
+// `run` wrote is visible; the answer lasts only as long as nobody can wake the task.
+bool sched_task_idle(const struct sched_task *task);
 // Deterministic mode: runs one runnable task or, if none, fires the next timer by advancing the
-// seeded clock. False when there is neither.
+// seeded clock. A timer that is due already takes part in the draw. False when there is neither.
+// `thread_enter` and `thread_leave` are not called: the one thread is the caller's own.
 bool sched_step(struct sched *sched);
 
 // ---- fibers ----------------------------------------------------------------------------------

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the builds, gates and tests for script/test, which documents the arguments.
+
+Everything that runs prints TAP; this adds it up. A program that ends badly, prints no plan or
+fewer results than it planned counts as one more failure, so nothing can be lost silently.
+"""
+import concurrent.futures
+import glob
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+import project
+
+GROUPS = ("gates", "unit", "conformance", "system", "fuzz")
+CPUS = os.cpu_count() or 1
+RESULT = re.compile(r"^(not )?ok\b(?:\s+(\d+))?(?:\s*-?\s*(.*))?$")
+PLAN = re.compile(r"^1\.\.(\d+)")
+COUNTS = re.compile(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?")
+FUZZ_SECONDS = os.environ.get("THEATER_FUZZ_SECONDS", "20")
+
+SANITIZERS = {
+    "ASAN_OPTIONS": "halt_on_error=1:exitcode=99:strict_string_checks=1:check_initialization_order=1",
+    "LSAN_OPTIONS": "print_suppressions=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:exitcode=66",
+}
+
+
+class Totals:
+    """The sums, and the printing of what is worth reading."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.failures = []
+        self.skips = []
+
+    def ok(self, name):
+        self.passed += 1
+        print("    ok " + name, flush=True)
+
+    def skip(self, name, reason):
+        self.skipped += 1
+        self.skips.append("%s: %s" % (name, reason))
+        print("  skip %s: %s" % (name, reason), flush=True)
+
+    def fail(self, name, details):
+        self.failed += 1
+        self.failures.append(name)
+        print("FAILED %s" % name)
+        for line in list(details)[-60:]:
+            print("       | " + line)
+        sys.stdout.flush()
+
+
+class Job:
+    """One program to run: argv, extra environment, limit in seconds, how to read its output."""
+
+    def __init__(self, name, argv, env=None, limit=600, read=None):
+        self.name, self.argv, self.env, self.limit = name, argv, env or {}, limit
+        self.read = read or read_tap
+        self.code, self.out, self.err, self.seconds = None, "", "", 0.0
+
+    def run(self):
+        env = dict(os.environ)
+        for name, value in SANITIZERS.items():
+            env.setdefault(name, value)
+        env.update(self.env)
+        start = time.monotonic()
+        try:
+            process = subprocess.Popen(self.argv, cwd=project.ROOT, env=env, text=True,
+                                       errors="replace", stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                       start_new_session=True)
+        except OSError as error:
+            self.err, self.code = str(error), 127
+            return self
+        try:
+            self.out, self.err = process.communicate(timeout=self.limit)
+            self.code = process.returncode
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            self.out, self.err = process.communicate()
+            self.code = "the limit of %d s passed" % self.limit
+        self.seconds = time.monotonic() - start
+        return self
+
+    def ending(self):
+        if isinstance(self.code, str):
+            return self.code
+        if self.code < 0:
+            return "ended by signal %d" % -self.code
+        return "exit code %d" % self.code
+
+    def tail(self, lines=40):
+        return (self.out.splitlines()[-10:] + self.err.splitlines()[-lines:]) or ["(no output)"]
+
+
+def read_tap(job, totals):
+    """Adds the results of one TAP program."""
+    comments, results, failed, plan = [], 0, 0, None
+    for line in job.out.splitlines():
+        result, planned = RESULT.match(line), PLAN.match(line)
+        if planned:
+            plan = int(planned.group(1))
+        elif line.startswith("#"):
+            comments.append(line[1:].strip())
+        elif result:
+            results += 1
+            name, _, directive = (result.group(3) or "").partition("# SKIP")
+            full = "%s: %s" % (job.name, name.strip())
+            if result.group(1):
+                failed += 1
+                totals.fail(full, comments + job.err.splitlines()[-20:])
+            elif "# SKIP" in line:
+                totals.skip(full, directive.strip())
+            else:
+                totals.passed += 1
+            comments = []
+    if job.code != 0 and not failed:
+        totals.fail("%s: %s" % (job.name, job.ending()), comments + job.tail())
+    elif plan is None or plan != results:
+        totals.fail("%s: %d results, planned %s" % (job.name, results, plan), job.tail())
+    elif not failed:
+        print("    ok %s (%d, %.1f s)" % (job.name, results, job.seconds), flush=True)
+
+
+def read_counts(job, totals):
+    """Adds the results of a program that closes with a line of counts, or prints TAP."""
+    counts = COUNTS.findall(job.out)
+    if not counts:
+        read_tap(job, totals)
+        return
+    passed, failed, skipped = (int(n or 0) for n in counts[-1])
+    totals.passed += passed
+    totals.skipped += skipped
+    if skipped:
+        totals.skips.append("%s: %d skipped by the program" % (job.name, skipped))
+    if failed or job.code != 0:
+        totals.fail("%s: %d failed, %s" % (job.name, failed, job.ending()), job.tail())
+        totals.failed += max(failed - 1, 0)
+    else:
+        print("    ok %s (%d passed, %d skipped, %.1f s)" % (job.name, passed, skipped,
+                                                            job.seconds), flush=True)
+
+
+def run_all(jobs, totals, workers):
+    with concurrent.futures.ThreadPoolExecutor(max(workers, 1)) as pool:
+        for future in concurrent.futures.as_completed([pool.submit(job.run) for job in jobs]):
+            job = future.result()
+            job.read(job, totals)
+
+
+def heading(text):
+    print("== %s" % text, flush=True)
+
+
+def build(preset, totals):
+    """Configures and builds a preset. Gives whether it worked."""
+    heading("build " + preset)
+    for argv in (["cmake", "--preset", preset],
+                 ["cmake", "--build", "build/" + preset, "-j", str(CPUS)]):
+        job = Job("build " + preset, argv, limit=1800).run()
+        if job.code != 0:
+            lines = (job.out + job.err).splitlines()
+            start = next((i for i, l in enumerate(lines) if "error" in l.lower()), len(lines) - 40)
+            totals.fail("build %s: %s" % (preset, job.ending()), lines[max(start - 2, 0):][:60])
+            return False
+    totals.ok("build " + preset)
+    return True
+
+
+def plain_addresses():
+    """GCC 12's thread sanitizer cannot start with the address randomisation of newer kernels;
+    setarch turns that off for one program."""
+    probe = subprocess.run(["setarch", "-R", "true"], stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, check=False)
+    return ["setarch", "-R"] if probe.returncode == 0 else []
+
+
+def gates(quick):
+    names = ["format", "rooms", "headers", "sources", "docs", "examples"]
+    if not quick:
+        names.append("tidy")
+    return [Job(name, ["script/check-" + name], limit=900) for name in names
+            if os.path.isfile(os.path.join(project.ROOT, "script", "check-" + name))]
+
+
+def unit(preset):
+    prefix = plain_addresses() if preset == "tsan" else []
+    suppressions = os.path.join(project.ROOT, "tests", "tsan.supp")
+    env = {}
+    if preset == "tsan" and os.path.isfile(suppressions):
+        env["TSAN_OPTIONS"] = SANITIZERS["TSAN_OPTIONS"] + ":suppressions=" + suppressions
+    sources = {os.path.basename(os.path.dirname(p)) + "_" + os.path.basename(p)[:-2]
+               for p in project.files("_test.c", under=("tests/unit",))}
+    return [Job("%s (%s)" % (name, preset),
+                prefix + ["build/%s/bin/unit_%s" % (preset, name)], env=env, limit=600)
+            for name in sorted(sources)]
+
+
+def shared_tests():
+    folder = os.path.join(os.path.dirname(project.ROOT), "shared", "tests")
+    folder = os.environ.get("THEATER_SHARED_TESTS", folder)
+    return folder if os.path.isdir(folder) else None
+
+
+def conformance(totals, presets):
+    """Programs of tests/conformance: they take the folder of the shared test data."""
+    jobs = []
+    shared = shared_tests()
+    programs = [os.path.basename(p)[:-2].replace("_", "-")
+                for p in project.files(".c", under=("tests/conformance",))]
+    for name in programs:
+        if shared is None:
+            totals.skip("conformance " + name, "the shared test data is not beside the checkout")
+            continue
+        for preset in presets:
+            jobs += conformance_jobs(name, preset, shared)
+    return jobs
+
+
+def conformance_jobs(name, preset, shared):
+    program = "build/%s/bin/theater-%s" % (preset, name)
+    if name == "scripted-guest":
+        expected = os.path.join(shared, "guests", "expected.txt")
+        jobs = []
+        for guest in ("c-freestanding", "rust"):
+            component = os.path.join(shared, "guests", guest, "actor.component.wasm")
+            jobs.append(Job("conformance %s %s (%s)" % (name, guest, preset), [program, component],
+                            limit=300, read=transcript_reader(expected)))
+        return jobs
+    argv = [program] + ([os.path.join(shared, "zoo")] if name == "zoo" else [shared])
+    return [Job("conformance %s (%s)" % (name, preset), argv, limit=900, read=read_counts)]
+
+
+def transcript_reader(expected_path):
+    def read(job, totals):
+        with open(expected_path, encoding="utf-8") as file:
+            expected = file.read().splitlines()
+        actual = job.out.splitlines()
+        different = next((i for i in range(max(len(expected), len(actual)))
+                          if expected[i:i + 1] != actual[i:i + 1]), None)
+        if job.code == 0 and different is None:
+            totals.ok("%s (%.1f s)" % (job.name, job.seconds))
+            return
+        details = job.err.splitlines()[-20:]
+        if different is not None:
+            details += ["line %d: expected %s" % (different + 1, expected[different:different + 1]),
+                        "line %d: got      %s" % (different + 1, actual[different:different + 1])]
+        totals.fail("%s: %s" % (job.name, job.ending()), details)
+    return read
+
+
+def system(preset, only=None):
+    paths = sorted(glob.glob(os.path.join(project.ROOT, "tests", "system", "test_*.py")))
+    env = {"THEATER_BIN": os.path.join(project.ROOT, "build", preset, "bin", "theater"),
+           "THEATER_BUILD": preset}
+    return [Job("system %s (%s)" % (os.path.basename(p)[5:-3], preset),
+                [sys.executable, os.path.relpath(p, project.ROOT)], env=env, limit=900)
+            for p in paths if only is None or os.path.basename(p)[5:-3] in only]
+
+
+def run_groups(groups, quick, totals):
+    presets = ["dev"] if quick else ["dev", "tsan", "release"]
+    if "unit" not in groups:
+        presets = [p for p in presets if p != "tsan"]
+    if groups == ["fuzz"]:
+        presets = []
+    built = [preset for preset in presets if build(preset, totals)]
+    if "gates" in groups:
+        heading("gates")
+        run_all(gates(quick), totals, 1)
+    if "unit" in groups:
+        for preset in built:
+            heading("unit tests, " + preset)
+            run_all(unit(preset), totals, CPUS)
+    if "conformance" in groups:
+        heading("conformance")
+        run_all(conformance(totals, [p for p in built if p != "tsan"]), totals, CPUS)
+    if "system" in groups:
+        heading("system tests")
+        if "dev" in built:
+            run_all(system("dev"), totals, 1)
+        if "release" in built:
+            run_all(system("release", ("actor", "chain", "hostile")), totals, 1)
+    if "fuzz" in groups and not quick:
+        heading("fuzz, %s s each" % FUZZ_SECONDS)
+        run_all([Job("fuzz", ["script/fuzz", FUZZ_SECONDS], limit=2400)], totals, 1)
+
+
+def main():
+    arguments = sys.argv[1:]
+    quick = "--quick" in arguments
+    groups = [a for a in arguments if a != "--quick"]
+    for group in groups:
+        if group not in GROUPS:
+            sys.exit("script/test: unknown group '%s' (groups: %s)" % (group, " ".join(GROUPS)))
+    totals = Totals()
+    start = time.monotonic()
+    run_groups(groups or list(GROUPS), quick, totals)
+    print("== summary after %d s" % (time.monotonic() - start))
+    for skip in totals.skips:
+        print("  skip " + skip)
+    for failure in totals.failures:
+        print("FAILED " + failure)
+    sys.stdout.flush()
+    print("%d passed, %d failed, %d skipped" % (totals.passed, totals.failed, totals.skipped))
+    sys.exit(1 if totals.failed else 0)
+
+
+main()

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// Turns a core module made from theater.h into a component.
+//
+//   node componentize.mjs CORE.wasm COMPONENT.wasm [--world]
+//
+// The world is derived from the module itself: it imports the interfaces that the module imports, and
+// exports exactly the functions that the module exports. An interface of which only some functions are
+// exported is declared with those alone, so that the runtime can tell what the actor does not handle.
+// --world prints the world instead of writing the component; --version alone prints the version of the tools.
+//
+// The encoding is done by wasm-tools, as the npm package @bytecodealliance/jco-transpile carries it.
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const PACKAGE = '@bytecodealliance/jco-transpile';
+const ENTRY = 'vendor/wasm-tools.js';
+const PREFIX = 'theater:simple/';
+
+class Problem extends Error {}
+
+/** The folder of wit files: two levels up in the source tree, or beside this script. */
+function witFolder() {
+  const candidates = [path.join(here, '../../wit'), path.join(here, 'wit')];
+  const found = candidates.find((folder) => fs.existsSync(path.join(folder, 'actor.wit')));
+  if (!found) throw new Problem(`the wit folder is missing; looked at ${candidates.join(', ')}`);
+  return found;
+}
+
+/** Every place where jco-transpile may be: $THEATER_WASM_TOOLS, then node_modules upwards. */
+export function findWasmTools() {
+  const places = [];
+  const given = process.env.THEATER_WASM_TOOLS;
+  if (given) {
+    for (const below of ['', PACKAGE, `node_modules/${PACKAGE}`]) places.push(path.join(given, below));
+  }
+  for (const start of [here, process.cwd()]) {
+    for (let folder = start; ; folder = path.dirname(folder)) {
+      places.push(path.join(folder, 'node_modules', PACKAGE));
+      if (folder === path.dirname(folder)) break;
+    }
+  }
+  return places.map((place) => path.resolve(place)).find((place) => fs.existsSync(path.join(place, ENTRY)));
+}
+
+function requireWasmTools() {
+  const place = findWasmTools();
+  if (!place) {
+    throw new Problem(
+      `${PACKAGE} is not installed; run "npm install ${PACKAGE}" in your project, ` +
+        'or set THEATER_WASM_TOOLS to the folder where it is',
+    );
+  }
+  return place;
+}
+
+async function loadWasmTools() {
+  const module = await import(pathToFileURL(path.join(requireWasmTools(), ENTRY)).href);
+  await module.$init;
+  return module.tools;
+}
+
+/** The interfaces of the wit folder: name → { head, statements }, comments removed. */
+function readInterfaces(folder) {
+  const interfaces = new Map();
+  for (const file of fs.readdirSync(folder).filter((name) => name.endsWith('.wit')).sort()) {
+    const text = fs.readFileSync(path.join(folder, file), 'utf8').replace(/\/\/.*$/gm, '');
+    for (const start of text.matchAll(/\binterface\s+([a-z0-9-]+)\s*\{/g)) {
+      const from = start.index + start[0].length;
+      let depth = 1;
+      let to = from;
+      while (depth > 0) {
+        if (to >= text.length) throw new Problem(`${file}: interface ${start[1]} is not closed`);
+        depth += { '{': 1, '}': -1 }[text[to++]] ?? 0;
+      }
+      interfaces.set(start[1], text.slice(from, to - 1));
+    }
+  }
+  return interfaces;
+}
+
+const FUNCTION = /^[ \t]*([a-z][a-z0-9-]*):\s*func\b[^;]*;/gm;
+
+function functionsOf(body) {
+  return [...body.matchAll(FUNCTION)].map((match) => match[1]);
+}
+
+/** Which functions of which interfaces a core module imports and exports. */
+function inspect(core, interfaces) {
+  const module = new WebAssembly.Module(core);
+  const use = { imports: new Map(), exports: new Map() };
+  const note = (map, name, func, verb) => {
+    const body = interfaces.get(name);
+    if (body === undefined) throw new Problem(`the actor ${verb} the unknown interface ${PREFIX}${name}`);
+    if (!functionsOf(body).includes(func)) {
+      throw new Problem(`the actor ${verb} ${PREFIX}${name}#${func}, which the interface does not have`);
+    }
+    if (!map.has(name)) map.set(name, new Set());
+    map.get(name).add(func);
+  };
+  for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
+    if (kind !== 'function' || !from.startsWith(PREFIX)) {
+      throw new Problem(
+        from === 'env'
+          ? `the actor needs the ${kind} "${name}", which is nowhere defined (there is no C library)`
+          : `the actor imports ${from} ${name}, which is not part of ${PREFIX.slice(0, -1)}`,
+      );
+    }
+    note(use.imports, from.slice(PREFIX.length), name, 'imports');
+  }
+  for (const { name } of WebAssembly.Module.exports(module)) {
+    const parts = /^theater:simple\/([a-z-]+)#([a-z-]+)$/.exec(name);
+    if (parts) note(use.exports, parts[1], parts[2], 'exports');
+  }
+  if (!use.exports.has('actor')) {
+    throw new Problem('the actor has no init: write THEATER_INIT(function); at the end of its source');
+  }
+  return use;
+}
+
+/** The package text that this actor is built against; its world is called "actor-world". */
+function worldText(use, interfaces) {
+  const lines = ['package theater:simple;', ''];
+  for (const [name, body] of interfaces) {
+    const exported = use.exports.get(name);
+    const text = exported
+      ? body.replace(FUNCTION, (whole, func) => (exported.has(func) ? whole : ''))
+      : body;
+    lines.push(`interface ${name} {${text.replace(/\n\s*\n+/g, '\n')}}`, '');
+  }
+  lines.push('world actor-world {');
+  for (const name of [...use.imports.keys()].sort()) lines.push(`  import ${name};`);
+  for (const name of [...use.exports.keys()].sort()) lines.push(`  export ${name};`);
+  lines.push('}', '');
+  return lines.join('\n');
+}
+
+async function main(args) {
+  const [input, output, option] = args;
+  if (input === '--version') {
+    const place = requireWasmTools();
+    const { version } = JSON.parse(fs.readFileSync(path.join(place, 'package.json'), 'utf8'));
+    console.log(`jco-transpile ${version}`);
+    return;
+  }
+  if (!input || (!output && option !== '--world')) {
+    throw new Problem('usage: node componentize.mjs CORE.wasm COMPONENT.wasm [--world]');
+  }
+  const core = fs.readFileSync(input);
+  const interfaces = readInterfaces(witFolder());
+  const world = worldText(inspect(core, interfaces), interfaces);
+  if (option === '--world' || output === '--world') {
+    process.stdout.write(world);
+    return;
+  }
+  const tools = await loadWasmTools();
+  const embedded = tools.componentEmbed({
+    binary: core,
+    witSource: world,
+    world: 'actor-world',
+    stringEncoding: 'utf8',
+  });
+  fs.writeFileSync(output, tools.componentNew(embedded, []));
+}
+
+if (process.argv[1] && fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    const detail = error?.payload ?? error?.message ?? String(error);
+    console.error(`theater-cc: ${detail}`);
+    process.exit(1);
+  }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Actors: mailbox, turns, requests, channels, lifecycle, supervision (contract, section 3).
+//
+// An actor is a task of the scheduler. Its `run` takes one message at a time and enters the guest
+// on a fiber (a turn). A host call that must wait parks the fiber: that ends a leg. Every leg is
+// appended to the actor's chain on the worker's own stack, and only then are its effects (messages,
+// replies, channel closes) handed over.
+//
+// Two halves:
+//   for the node: a system of actors, starting, sending, requesting, stopping from outside;
+//   for the host room: what a host function may do on behalf of the actor that called it.
+//
+// Threads: functions for the node may be called from any thread that is not a worker. Functions
+// for host functions run on the calling actor's fiber, during its turn, and nowhere else.
+#ifndef ACTOR_ACTOR_H
+#define ACTOR_ACTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/env.h"
+#include "base/status.h"
+#include "chain/chain.h"
+#include "component/component.h"
+#include "manifest/manifest.h"
+#include "sched/sched.h"
+
+struct actor;
+struct actor_system;
+
+enum { ACTOR_ID_BYTES = CHAIN_ID_MOST_BYTES + 1, ACTOR_UUID_BYTES = UUID_TEXT_BYTES };
+
+// ---- for the node ------------------------------------------------------------------------------
+
+// How a component's imports are answered: filled by the host room. `manifest` is that of the actor
+// that will run the component.
+typedef enum status (*actor_resolve_fn)(const struct manifest *manifest,
+                                        const struct component_import *import,
+                                        struct component_host_func *out, struct error *error);
+
+// A root actor ended: by shutdown (`reason` NULL), or stopped by the node for the given reason.
+typedef void (*actor_root_ended_fn)(void *context, const char *id, const char *reason);
+
+struct actor_config {
+    struct env *env;
+    struct sched *sched;             // borrowed until actor_system_free
+    struct chain_log *log;           // NULL: nothing is recorded (benches)
+    struct wasm_compiler *compiler;  // borrowed
+    actor_resolve_fn resolve;
+    actor_root_ended_fn root_ended;  // may be NULL; called on a worker, must be short
+    void *root_context;
+    bool quiet;  // runtime.log goes to the chain only, not to stderr
+};
+
+enum status actor_system_new(const struct actor_config *config, struct actor_system **out,
+                             struct error *error) MUST_CHECK;
+// After actor_system_stop and after the scheduler's threads ended.
+void actor_system_free(struct actor_system *system);
+// Asks all root actors to stop, children before parents, and returns at once.
+void actor_system_request_stop(struct actor_system *system);
+// The same, and waits until they are gone.
+void actor_system_stop(struct actor_system *system);
+// Waits until nothing is left to do: no queued message, no turn running or parked, no owed reply,
+// no restart pending. False when `timeout_ns` passed first (UINT64_MAX: never).
+bool actor_system_wait_idle(struct actor_system *system, uint64_t timeout_ns);
+// Actors that exist.
+uint64_t actor_system_count(struct actor_system *system);
+
+struct actor_start {
+    const char *manifest;  // path, or TOML text
+    const char *id;        // NULL: the manifest's own, else generated
+    bool has_state;
+    struct slice state;  // override of the initial state (manifest/manifest.h)
+};
+// Starts a root actor and waits until its init has returned. Writes its id.
+enum status actor_start_root(struct actor_system *system, const struct actor_start *start,
+                             char id[ACTOR_ID_BYTES], struct error *error) MUST_CHECK;
+// A one-way message from outside.
+enum status actor_send_from_outside(struct actor_system *system, const char *id,
+                                    struct slice message, struct error *error) MUST_CHECK;
+// A request from outside; waits for the reply at most `timeout_ns`. Gives the reply. ERR_GUEST
+// when the actor answered with an error.
+enum status actor_request_from_outside(struct actor_system *system, const char *id,
+                                       struct slice message, uint64_t timeout_ns,
+                                       struct bytes **reply, struct error *error) MUST_CHECK;
+
+// ---- for host functions ------------------------------------------------------------------------
+
+// Identity and settings of the calling actor.
+const char *actor_id(const struct actor *self);
+const struct manifest *actor_manifest(const struct actor *self);
+const struct permissions *actor_permissions(const struct actor *self);  // in effect
+struct env *actor_env(const struct actor *self);
+// Space that the host room keeps with the actor (seeded generator and so on): created zeroed on
+// first use, freed with the actor.
+void *actor_host_data(struct actor *self, size_t size);
+// The state before this turn. Borrowed for the turn.
+struct slice actor_state(const struct actor *self);
+
+// Brackets every host call, for the record: `begin` before anything else, `end` with the result.
+// A call that waits in between has its intent recorded before and its result after.
+void actor_call_begin(struct actor *self, const char *name, const struct component_func_type *type,
+                      const struct value *args);
+void actor_call_end(struct actor *self, const struct value *result);
+
+void actor_log(struct actor *self, struct slice text);
+// The actor ends after this turn; `data` (may be absent) goes to its parent.
+void actor_shutdown(struct actor *self, bool has_data, struct slice data);
+
+// Each returns OK or an error whose message is for the guest. Those marked (waits) park the fiber.
+enum status actor_send(struct actor *self, struct slice target, struct slice message,
+                       struct error *error);  // (waits) only for room in a full mailbox
+enum status actor_request(struct actor *self, struct slice target, struct slice message,
+                          struct bytes **reply, struct error *error);  // (waits); gives the reply
+enum status actor_open_channel(struct actor *self, struct slice target, struct slice message,
+                               char channel[ACTOR_UUID_BYTES], struct error *error);  // (waits)
+enum status actor_send_on_channel(struct actor *self, struct slice channel, struct slice message,
+                                  struct error *error);  // (waits) as actor_send
+enum status actor_close_channel(struct actor *self, struct slice channel, struct error *error);
+// Ids of requests delivered to this actor and not answered, oldest first, in `arena`; ERR_LIMIT
+// when it has no room for them.
+enum status actor_outstanding(struct actor *self, struct arena *arena, struct slice **ids,
+                              uint32_t *count, struct error *error);
+enum status actor_respond(struct actor *self, struct slice request, struct slice response,
+                          struct error *error);
+enum status actor_cancel_request(struct actor *self, struct slice request, struct error *error);
+enum status actor_sleep(struct actor *self, uint64_t nanoseconds, struct error *error);  // (waits)
+
+// Supervision. `child` must be a child of the caller.
+enum actor_spawn_mode { ACTOR_SPAWN, ACTOR_RESUME };
+enum status actor_spawn_child(struct actor *self, struct slice manifest, enum actor_spawn_mode mode,
+                              bool has_state, struct slice state, char id[ACTOR_ID_BYTES],
+                              struct error *error);  // (waits)
+enum status actor_stop_child(struct actor *self, struct slice child,
+                             struct error *error);  // (waits)
+enum status actor_restart_child(struct actor *self, struct slice child,
+                                struct error *error);  // (waits)
+// Oldest first, as actor_outstanding.
+enum status actor_children(struct actor *self, struct arena *arena, struct slice **ids,
+                           uint32_t *count, struct error *error);
+// Gives the last recorded state, or NULL when it has none.
+enum status actor_child_state(struct actor *self, struct slice child, struct bytes **state,
+                              struct error *error);
+// Calls `visit` for each event of the child's chain (child.data NULL: the caller's own), oldest
+// first, on the worker's stack. `visit` returns false to end early.
+typedef bool (*actor_visit_fn)(void *context, const struct chain_event *event);
+enum status actor_visit_chain(struct actor *self, struct slice child, actor_visit_fn visit,
+                              void *context, struct error *error);
+
+#endif

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// What host functions ask of the actor that called them, as far as it is no messaging and no
+// supervision: identity, the record of the call, log, sleep, shutdown.
+#include <assert.h>
+#include <stdlib.h>
+
+#include "actor/internal.h"
+#include "base/log.h"
+
+const char *actor_id(const struct actor *self) {
+    return self->head.id;
+}
+
+const struct manifest *actor_manifest(const struct actor *self) {
+    return self->program->manifest;
+}
+
+const struct permissions *actor_permissions(const struct actor *self) {
+    return &self->authority->effective;
+}
+
+struct env *actor_env(const struct actor *self) {
+    return self->system->config.env;
+}
+
+void *actor_host_data(struct actor *self, size_t size) {
+    if (self->host_data == NULL) {
+        self->host_data = xcalloc(1, size);
+    }
+    return self->host_data;
+}
+
+struct slice actor_state(const struct actor *self) {
+    return bytes_slice(self->state);
+}
+
+void actor_call_begin(struct actor *self, const char *name, const struct component_func_type *type,
+                      const struct value *args) {
+    struct turn *turn = self->turn;
+    assert(turn->call_name == NULL);
+    turn->call_name = name;
+    turn->call_type = type;
+    turn->call_args = args;
+    turn->call_waited = false;
+}
+
+void actor_call_end(struct actor *self, const struct value *result) {
+    struct turn *turn = self->turn;
+    record_call(turn, result);
+    turn->call_name = NULL;
+}
+
+struct log_job {
+    const struct actor *self;
+    struct slice text;
+};
+
+static void write_log(void *argument) {
+    const struct log_job *job = argument;
+    log_actor(actor_id(job->self), job->text);
+}
+
+void actor_log(struct actor *self, struct slice text) {
+    if (!self->system->config.quiet) {
+        // Formatting and the write system call belong on the worker's stack.
+        struct log_job job = {.self = self, .text = text};
+        turn_on_worker(self->turn, write_log, &job);
+    }
+}
+
+void actor_shutdown(struct actor *self, bool has_data, struct slice data) {
+    bytes_unref(self->exit_data);
+    self->has_exit_data = has_data;
+    self->exit_data = bytes_copy(data);
+    self->wants_shutdown = true;
+}
+
+enum status actor_sleep(struct actor *self, uint64_t nanoseconds, struct error *error) {
+    if (nanoseconds == 0) {
+        return OK;
+    }
+    system_lock(self->system);
+    turn_prepare_wait(self->turn);
+    return turn_wait(self->turn, NULL, NULL, nanoseconds, OK, NULL, error);
+}

@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the actor room share. Start reading at turn.c (actor_run).
+//
+// Who may touch what:
+//   owner      the thread that runs the actor's task (one at a time), or the actor's fiber
+//   lock       any thread that holds system->lock
+//   atomic     any thread
+// Lock order: system->lock is innermost but for the scheduler's and the chain's own locks; nothing
+// that can wait for a guest, a file or the log is called with it held.
+#ifndef ACTOR_INTERNAL_H
+#define ACTOR_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "actor/actor.h"
+#include "base/map.h"
+
+// ---- exports -----------------------------------------------------------------------------------
+
+// The exports an actor may have; a message of each of these kinds is a call of that export.
+typedef enum export_kind {
+    EXPORT_INIT,
+    EXPORT_SEND,
+    EXPORT_REQUEST,
+    EXPORT_CHANNEL_OPEN,
+    EXPORT_CHANNEL_MESSAGE,
+    EXPORT_CHANNEL_CLOSE,
+    EXPORT_CHILD_ERROR,
+    EXPORT_CHILD_EXIT,
+    EXPORT_CHILD_STOP,
+    EXPORT_COUNT,
+} export_kind;
+
+// ---- programs (program.c) ----------------------------------------------------------------------
+
+// A manifest and its component, ready to run: shared by all actors started from them. Immutable
+// but for the reference count.
+struct program {
+    _Atomic uint32_t references;
+    struct manifest *manifest;
+    struct component_linked *linked;
+    struct program_export {
+        bool is_present;
+        bool is_old_shape;  // the older of the two accepted shapes (contract, section 2)
+        uint32_t index;
+        const struct component_func_type *type;
+    } exports[EXPORT_COUNT];
+};
+const char *export_name(enum export_kind kind);
+
+// What an actor may do: shared by children of one parent authority that run one program.
+struct authority {
+    struct authority *next_sibling;   // lock: list of the parent's derived authorities
+    struct authority *first_derived;  // lock
+    struct program *program;          // keeps; NULL for the node's own
+    struct arena arena;
+    struct permissions bound;
+    struct permissions effective;
+    uint8_t hash[SHA256_BYTES];  // of the effective permissions' canonical description
+};
+
+// What to start: how a manifest was named, and by whom.
+struct program_request {
+    struct slice manifest;    // path or text
+    const char *folder;       // relative paths start here; NULL: the working directory
+    const char *confined_to;  // NULL: anywhere
+    bool has_state;
+    bool is_exact_state;
+    struct slice state;
+};
+// Gives the program from the cache when the files it was made from are unchanged (inode, time and
+// size); false without waiting for anything slower than stat otherwise. Any thread.
+bool program_try_cached(struct actor_system *system, const struct program_request *request,
+                        struct program **out);
+// Loads, compiles and links: may take seconds. Never on a worker.
+enum status program_load(struct actor_system *system, const struct program_request *request,
+                         struct program **out, struct error *error) MUST_CHECK;
+struct program *program_ref(struct program *program);
+void program_unref(struct program *program);
+void program_cache_release(struct actor_system *system);
+
+// One program load for the loader thread. `done` runs there.
+struct load_job {
+    struct load_job *next;
+    struct program_request request;
+    struct program *program;  // result; NULL: `error` says why
+    struct error error;
+    void (*done)(struct load_job *job);
+};
+void loader_start(struct actor_system *system);
+void loader_stop(struct actor_system *system);
+void loader_submit(struct actor_system *system, struct load_job *job);
+
+// ---- completions -------------------------------------------------------------------------------
+
+// Somebody waits for one answer: a parked turn, or a thread outside. All fields under lock.
+struct completion {
+    struct completion *next;       // in the list it is linked to
+    struct completion **previous;  // NULL: in no list
+    bool is_armed;
+    void (*done)(struct completion *completion);
+    enum status status;
+    struct bytes *value;  // the answer, or the error's text
+};
+void completion_link(struct completion *completion, struct completion **list);
+void completion_unlink(struct completion *completion);
+// Lock held. Takes `value`. Nothing happens when it is not armed.
+void completion_finish(struct completion *completion, enum status status, struct bytes *value);
+// Lock held. Finishes all in the list with an error of this text.
+void completion_fail_all(struct completion **list, enum status status, const char *text);
+
+// ---- messages ----------------------------------------------------------------------------------
+
+enum message_kind {
+    // The first ones are calls of the export of the same number.
+    MESSAGE_SEND = EXPORT_SEND,
+    MESSAGE_REQUEST = EXPORT_REQUEST,
+    MESSAGE_CHANNEL_OPEN = EXPORT_CHANNEL_OPEN,
+    MESSAGE_CHANNEL = EXPORT_CHANNEL_MESSAGE,
+    MESSAGE_CHANNEL_CLOSE = EXPORT_CHANNEL_CLOSE,
+    MESSAGE_CHILD_ERROR = EXPORT_CHILD_ERROR,
+    MESSAGE_CHILD_EXIT = EXPORT_CHILD_EXIT,
+    MESSAGE_CHILD_STOP = EXPORT_CHILD_STOP,
+    // Effects of a leg that are no message for a mailbox.
+    EFFECT_REPLY,       // request, status, body: answer it
+    EFFECT_SPAWN,       // spawn
+    EFFECT_STOP_CHILD,  // target
+    EFFECT_RESTART_CHILD,
+};
+
+struct request;
+struct channel;
+
+// One allocation: header and body. Written before it is pushed, read-only afterwards but for
+// `next`.
+struct message {
+    struct message *next;
+    struct actor *target;     // keeps, while in an outbox
+    struct bytes *sender;     // keeps; id of the sending actor, NULL: from outside
+    uint64_t sender_seq;      // of the sender's event that recorded the sending
+    struct request *request;  // keeps
+    struct channel *channel;  // keeps
+    struct bytes *child;      // keeps; id, of child notices
+    struct spawn *spawn;      // EFFECT_SPAWN; owned by the spawn itself
+    uint32_t sender_index;    // among the effects of that event
+    uint8_t kind;
+    bool is_counted;  // against the mailbox limits
+    bool has_body;    // child exit data, optional reply
+    uint8_t status;   // of EFFECT_REPLY: enum status
+    uint32_t size;    // bytes
+    uint8_t body[];
+};
+struct message *message_new(enum message_kind kind, struct slice body);
+// Releases what it keeps. A request in it that is still open fails with `text`.
+void message_free(struct message *message);
+static inline struct slice message_body(const struct message *message) {
+    return slice_of(message->body, message->size);
+}
+
+// ---- requests and channels
+// -----------------------------------------------------------------------
+
+enum request_state { REQUEST_QUEUED, REQUEST_DELIVERED, REQUEST_ANSWERED };
+
+// Lives from the call until it is answered, failed, or its requester stopped waiting. Lock.
+struct request {
+    _Atomic uint32_t references;
+    char id[ACTOR_UUID_BYTES];
+    enum request_state state;
+    struct completion *requester;     // NULL: gone
+    struct bytes *requester_id;       // keeps; NULL: from outside
+    struct actor *target;             // while DELIVERED: in whose list it is; borrowed
+    struct request *next, *previous;  // in target's list, oldest first
+    struct actor_system *system;
+};
+struct request *request_new(struct actor_system *system, struct completion *requester,
+                            struct bytes *requester_id);
+void request_unref(struct request *request);
+// Lock held. Ends the request; tells the requester if it still waits. Takes `value`.
+void request_finish(struct request *request, enum status status, struct bytes *value);
+// Lock held. Fails every delivered request of the actor.
+void request_fail_delivered(struct actor *actor, const char *text);
+// Lock held.
+void request_deliver(struct request *request, struct actor *target);
+
+// Lists of ids for guests, in an arena with a limit.
+enum status id_list_new(struct arena *arena, uint32_t count, struct slice **ids,
+                        struct error *error);
+enum status id_list_set(struct arena *arena, struct slice id, struct slice *out,
+                        struct error *error);
+
+enum channel_state { CHANNEL_OPENING, CHANNEL_OPEN, CHANNEL_CLOSED };
+
+// Lock, but for `references` and `id`.
+struct channel {
+    _Atomic uint32_t references;
+    char id[ACTOR_UUID_BYTES];
+    enum channel_state state;
+    struct actor *side[2];      // opener, acceptor; borrowed: NULL once that side ended
+    struct channel *next[2];    // in that side's list
+    struct completion *opener;  // waits for the consent; NULL: none waits
+};
+struct channel *channel_ref(struct channel *channel);
+void channel_unref(struct channel *channel);
+// Lock held. A channel that `opener` asks for; gives a reference.
+struct channel *channel_new(struct actor *opener, struct completion *wait);
+// Lock held. Takes it out of the map and of both sides' lists.
+void channel_forget(struct channel *channel);
+// Lock held: the actor died; the other sides are told, in `notices` (to be pushed after unlock).
+void channel_close_all(struct actor *actor, struct message **notices);
+// Lock held. What became of a handle-channel-open turn.
+void channel_decide(struct actor *acceptor, struct channel *channel, bool is_accepted,
+                    struct slice refusal, struct message *first, struct message **notices);
+void channel_refuse(struct channel *channel, enum status status, const char *text);
+
+// ---- turns -------------------------------------------------------------------------------------
+
+enum turn_phase { TURN_RUNNING, TURN_ON_WORKER, TURN_WAITING, TURN_FINISHED };
+
+// One call of one export, from its start to its end. Owner.
+struct turn {
+    struct turn *next;  // in the pool
+    struct actor *actor;
+    struct sched_fiber *fiber;
+    struct wasm_context context;
+    enum export_kind kind;
+    bool is_instantiation;    // makes the instance instead of calling an export
+    struct message *message;  // takes; NULL for init and instantiation
+    volatile enum turn_phase phase;
+    uint32_t leg;
+    uint32_t effect_index;   // effects so far in this leg
+    struct message *outbox;  // effects of this leg, in order
+    struct message **outbox_end;
+    struct arena arena;  // arguments' views, results
+    struct value args[2], tuple[2], option_item[2], record[2];
+    struct value result;
+    enum component_outcome outcome;
+    struct error error;
+    struct buf calls;  // CBOR of this leg's finished host calls
+    uint32_t call_count;
+    struct buf event;  // the event being built
+    // The host call in progress.
+    const char *call_name;
+    const struct component_func_type *call_type;
+    const struct value *call_args;
+    bool call_waited;  // its intent is in an earlier leg
+    // The wait in progress.
+    struct completion wait;  // lock
+    _Atomic bool wait_done;  // release by the finisher, acquire by the worker
+    struct sched_timer timer;
+    uint64_t timer_ns;         // from the end of the leg; 0: no timer
+    enum status timer_status;  // OK when the timer is what is waited for
+    // Work asked of the worker's own stack.
+    void (*on_worker)(void *argument);
+    void *on_worker_argument;
+};
+
+// ---- actors ------------------------------------------------------------------------------------
+
+enum actor_status {
+    ACTOR_STARTING,  // init has not returned; messages wait
+    ACTOR_RUNNING,
+    ACTOR_RESTARTING,  // crashed, will be started again; messages wait
+    ACTOR_CRASHED,     // and will not be restarted unless its parent does
+    ACTOR_STOPPED,     // gone
+};
+
+// Bits of actor.control, set by anybody, taken by the owner.
+enum actor_control {
+    CONTROL_START = 1,     // make an instance, call init
+    CONTROL_STOP = 2,      // end; children first
+    CONTROL_CRASH = 4,     // a child passed its restart limit
+    CONTROL_CHILD = 8,     // a child is gone: look whether the stop can go on
+    CONTROL_RESTART = 16,  // the parent asked
+};
+
+struct actor {
+    // owner
+    struct sched_task task;
+    struct actor_system *system;
+    struct program *program;
+    struct authority *authority;
+    struct bytes *id;
+    struct chain_head head;
+    struct component_instance *instance;
+    struct wasm_budget budget;
+    struct bytes *initial_state;
+    struct turn *turn;          // parked, or in progress
+    struct message *ready;      // taken from the inbox, oldest first
+    struct actor *last_target;  // keeps; most recent send's
+    void *host_data;
+    uint32_t tokens;  // activity held (system.c)
+    bool is_first_start;
+    bool has_backoff;     // its timer is armed, and holds a token
+    bool is_resumed;      // its chain existed before this run
+    bool is_stopping;     // owner; the stop has begun
+    bool wants_shutdown;  // runtime.shutdown was called
+    bool must_crash;      // escalation
+    bool has_exit_data;
+    struct bytes *exit_data;
+    uint8_t nonce[CHAIN_NONCE_BYTES];
+    // atomic
+    _Atomic uint32_t references;
+    _Atomic uint32_t control;
+    _Atomic uint32_t status;
+    _Atomic(struct message *) inbox;   // pushed by anyone, newest first
+    _Atomic uint64_t queued_messages;  // counted ones, reserved before they are pushed
+    _Atomic uint64_t queued_bytes;
+    _Atomic bool has_room_waiters;
+    _Atomic bool stop_requested;  // as CONTROL_STOP, stays set: later waits fail
+    atomic_flag state_lock;       // guards `state` against get-child-state
+    struct bytes *state;
+    // lock
+    struct actor *parent, *first_child, *next_sibling, *previous_sibling;
+    uint32_t child_count;
+    struct request *outstanding_first, *outstanding_last;
+    struct channel *channels;
+    struct actor *waits_for;      // edge of the wait graph; borrowed: registered while it is one
+    struct completion *waiting;   // of the parked turn, while it is armed
+    struct completion *starters;  // wait for init to return
+    struct completion *stoppers;  // wait for the end
+    struct completion *room_waiters;
+    bool is_external_stop;     // not asked for by its parent
+    const char *stop_reason;   // static text; NULL: ordinary
+    uint64_t window_start_ns;  // of its restarts by policy
+    uint64_t window_restarts;
+    struct sched_timer timer;  // back-off; armed by the owner
+    struct actor *next_dead;
+};
+
+struct actor_system {
+    struct actor_config config;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;  // idle, or an actor is gone
+    struct map actors;       // lock: id -> actor (keeps)
+    struct map channels;     // lock: id -> channel (keeps)
+    struct actor *roots;     // lock: linked by siblings
+    struct actor *dead;      // lock: no references left; freed once their task is idle
+    struct authority node;   // the node's own bound
+    _Atomic int64_t busy;    // activity tokens; 0: idle
+    _Atomic uint32_t idle_waiters;
+    // program cache and loader
+    pthread_mutex_t program_lock;
+    struct map programs;    // key -> cache entry (program.c)
+    struct map components;  // key -> cache entry
+    pthread_t loader;
+    pthread_cond_t loader_wake;
+    struct load_job *jobs, **jobs_end;
+    bool loader_ends;
+    // turn pool
+    pthread_mutex_t turn_lock;
+    struct turn *turns;
+};
+
+// system.c
+struct actor *actor_ref(struct actor *actor);
+void actor_unref(struct actor *actor);
+void busy_add(struct actor_system *system);
+void busy_drop(struct actor_system *system, uint32_t count);
+static inline void system_lock(struct actor_system *system) {
+    pthread_mutex_lock(&system->lock);
+}
+static inline void system_unlock(struct actor_system *system) {
+    pthread_mutex_unlock(&system->lock);
+}
+// Gives a reference, or NULL. Takes the lock.
+struct actor *actor_find(struct actor_system *system, struct slice id);
+// Sets control bits and wakes the actor.
+void actor_control(struct actor *actor, uint32_t bits);
+static inline enum actor_status actor_status(const struct actor *actor) {
+    return (enum actor_status)atomic_load_explicit(&actor->status, memory_order_acquire);
+}
+// Gives a copy of a text as bytes.
+struct bytes *text_bytes(const char *format, ...) PRINTF_LIKE(1, 2);
+
+// mailbox.c
+// Reserves room for a counted message; false when full.
+bool mailbox_reserve(struct actor *target, uint64_t size);
+// Takes the message; a counted one has been reserved. Wakes the target. Lock not held.
+void mailbox_push(struct actor *target, struct message *message);
+// Owner. NULL when empty.
+struct message *mailbox_next(struct actor *actor);
+// Owner, after a counted message was taken: gives its room back, lets a waiting sender try again.
+void mailbox_consumed(struct actor *actor, const struct message *message);
+// Drops everything queued; requests among it fail with `text`.
+void mailbox_drain(struct actor *actor, const char *text);
+// Owner: the same for what it has taken already, too.
+void mailbox_drain_all(struct actor *actor, const char *text);
+
+// turn.c
+enum sched_next actor_run(struct sched_task *task);
+void turn_pool_release(struct actor_system *system);
+// Owner, no turn in progress: begin the turn that makes the instance, or that calls init.
+void turn_instantiate(struct actor *actor);
+void turn_init(struct actor *actor);
+// On the fiber. Runs fn on the worker's stack and comes back.
+void turn_on_worker(struct turn *turn, void (*fn)(void *), void *argument);
+// On the fiber. Adds an effect of this leg (takes it).
+void turn_effect(struct turn *turn, struct message *effect);
+// On the fiber, lock held (released): parks until the turn's completion is finished; `edge` is the
+// actor waited for (may be NULL), `what` names the wait for the deadlock message. Returns the
+// completion's status; *value (gives) its value or error text. Fails at once, without parking,
+// when the actor is stopping or a cycle would close: the completion is then unlinked.
+// `effect` (takes; may be NULL) joins the outbox only when the wait begins.
+enum status turn_wait(struct turn *turn, struct actor *edge, struct message *effect,
+                      uint64_t timeout_ns, enum status timer_status, struct bytes **value,
+                      struct error *error);
+// Prepares the turn's completion for a wait. Lock held.
+struct completion *turn_prepare_wait(struct turn *turn);
+
+// record.c
+void record_value(struct buf *out, const struct component_type *type, const struct value *value);
+void record_call(struct turn *turn, const struct value *result);
+enum leg_outcome { LEG_OK = 0, LEG_ERROR = 1, LEG_TRAP = 2, LEG_WAITING = 3 };
+// On the worker. Appends the leg's event; `new_state` may be NULL. False when the log failed.
+bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_state);
+bool record_lifecycle(struct actor *actor, const char *type, struct slice data);
+bool record_spawned(struct actor *actor);
+bool record_reason(struct actor *actor, const char *type, const char *reason);
+
+// supervise.c
+struct spawn;
+void spawn_begin(struct spawn *spawn);
+void spawn_abandon(struct spawn *spawn);
+
+// lifecycle.c
+// Makes an actor under `parent` (NULL: a root) and registers it; it has CONTROL_START set but is
+// not awake yet. Lock not held. Gives a reference.
+enum status actor_create(struct actor_system *system, struct actor *parent, struct program *program,
+                         const char *chosen_id, struct bytes *state, struct actor **out,
+                         struct error *error);
+// Owner, at a turn boundary. Acts on control bits; false: nothing to do.
+bool lifecycle_step(struct actor *actor);
+// Owner: instantiate and init turns ended.
+void lifecycle_instance_made(struct actor *actor, bool is_good, const struct error *error);
+void lifecycle_started(struct actor *actor, bool is_good, const char *reason);
+// Owner: a turn trapped or broke a limit.
+void lifecycle_crashed(struct actor *actor, const char *reason);
+// Owner: export returned err.
+void lifecycle_notify_error(struct actor *actor, struct slice text);
+void lifecycle_set_state(struct actor *actor, struct bytes *state);
+// Lock held.
+void actor_request_stop(struct actor *actor, bool is_external, const char *reason);
+
+#endif

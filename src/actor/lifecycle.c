@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of an actor: created, started, running, crashed and restarted, stopped.
+//
+// Whoever wants something of an actor's life sets a control bit and wakes it; the actor's own
+// task acts on it at a turn boundary (lifecycle_step). So there is one thread at a time that
+// changes an actor's life, and no turn is ever cut through.
+#include <assert.h>
+#include <stdlib.h>
+
+#include "actor/internal.h"
+#include "base/log.h"
+#include "codec/cbor.h"
+
+// What rules root actors, whose parent is the node.
+static const struct manifest_supervision node_supervision = {.strategy = MANIFEST_ONE_FOR_ONE,
+                                                             .max_restarts = 3,
+                                                             .window_ms = 5000,
+                                                             .backoff_initial_ms = 100,
+                                                             .backoff_max_ms = 10000};
+
+// ---- creation
+// ------------------------------------------------------------------------------------
+
+// Lock held. The authority of actors that run `program` under `parent`.
+static struct authority *derive_authority(struct authority *parent, struct program *program,
+                                          const struct manifest *parent_manifest) {
+    struct authority *at = parent->first_derived;
+    while (at != NULL && at->program != program) {
+        at = at->next_sibling;
+    }
+    if (at != NULL) {
+        return at;
+    }
+    struct authority *made = xcalloc(1, sizeof *made);
+    arena_init(&made->arena, UINT64_MAX);
+    made->program = program_ref(program);
+    if (parent_manifest != NULL) {
+        manifest_child_bound(parent_manifest, &parent->bound, &made->arena, &made->bound);
+    } else {
+        made->bound = parent->bound;
+    }
+    manifest_effective(program->manifest, &made->bound, &made->arena, &made->effective);
+    struct buf text = {0};
+    permissions_describe(&made->effective, &text);
+    sha256(buf_slice(&text), made->hash);
+    buf_release(&text);
+    made->next_sibling = parent->first_derived;
+    parent->first_derived = made;
+    return made;
+}
+
+// Lock held. Puts the actor under its parent, or among the roots.
+static void tree_add(struct actor *actor, struct actor *parent) {
+    struct actor **first = parent != NULL ? &parent->first_child : &actor->system->roots;
+    actor->parent = parent;
+    actor->next_sibling = *first;
+    if (*first != NULL) {
+        (*first)->previous_sibling = actor;
+    }
+    *first = actor;
+    if (parent != NULL) {
+        parent->child_count++;
+    }
+}
+
+// Lock held.
+static void tree_remove(struct actor *actor) {
+    struct actor *parent = actor->parent;
+    struct actor **first = parent != NULL ? &parent->first_child : &actor->system->roots;
+    *(actor->previous_sibling != NULL ? &actor->previous_sibling->next_sibling : first) =
+        actor->next_sibling;
+    if (actor->next_sibling != NULL) {
+        actor->next_sibling->previous_sibling = actor->previous_sibling;
+    }
+    if (parent != NULL) {
+        parent->child_count--;
+    }
+    actor->parent = NULL;
+}
+
+static void actor_init(struct actor *actor, struct actor_system *system, struct program *program,
+                       struct bytes *state) {
+    sched_task_init(&actor->task, system->config.sched, actor_run);
+    actor->system = system;
+    actor->program = program_ref(program);
+    actor->budget.memory_limit_bytes = program->manifest->limits.memory_bytes;
+    actor->initial_state = bytes_ref(state);
+    actor->state = bytes_ref(state);
+    actor->is_first_start = true;
+    atomic_init(&actor->references, 2);  // the registry's and the caller's
+    atomic_init(&actor->status, ACTOR_STARTING);
+}
+
+// Finds or begins the chain of the chosen id.
+static enum status open_chain(struct actor *actor, const char *id, struct error *error) {
+    if (actor->system->config.log == NULL) {
+        memcpy(actor->head.id, id, strlen(id) + 1);
+        return OK;
+    }
+    bool found = false;
+    enum status status =
+        chain_head_open(actor->system->config.log, id, &actor->head, actor->nonce, &found, error);
+    actor->is_resumed = found && actor->head.next_seq > 0;
+    return status;
+}
+
+enum status actor_create(struct actor_system *system, struct actor *parent, struct program *program,
+                         const char *chosen_id, struct bytes *state, struct actor **out,
+                         struct error *error) {
+    char id[ACTOR_ID_BYTES];
+    const char *wanted = chosen_id != NULL ? chosen_id : program->manifest->id;
+    if (wanted != NULL) {
+        enum status status = manifest_check_id(slice_text(wanted), error);
+        if (status != OK) {
+            return status;
+        }
+        memcpy(id, wanted, strlen(wanted) + 1);
+    } else {
+        env_uuid(system->config.env, id);
+    }
+    struct actor *actor = xcalloc(1, sizeof *actor);
+    actor_init(actor, system, program, state);
+    actor->id = bytes_copy(slice_text(id));
+    enum status status = OK;
+    system_lock(system);
+    if (parent != NULL &&
+        (actor_status(parent) == ACTOR_STOPPED || atomic_load(&parent->stop_requested))) {
+        status = error_set(error, ERR_STOPPING, "actor is stopping");
+    } else if (map_get(&system->actors, bytes_slice(actor->id)) != NULL) {
+        status = error_set(error, ERR_EXISTS, "an actor with the id %s is running already", id);
+    } else {
+        bool added = map_add(&system->actors, bytes_slice(actor->id), actor);
+        assert(added);
+        (void)added;
+        tree_add(actor, parent);
+        actor->authority =
+            derive_authority(parent != NULL ? parent->authority : &system->node, program,
+                             parent != NULL ? parent->program->manifest : NULL);
+    }
+    system_unlock(system);
+    if (status == OK) {
+        status = open_chain(actor, id, error);
+        if (status != OK) {
+            system_lock(system);
+            tree_remove(actor);
+            map_remove(&system->actors, bytes_slice(actor->id));
+            system_unlock(system);
+        }
+    }
+    if (status != OK) {
+        atomic_store(&actor->status, ACTOR_STOPPED);
+        atomic_store(&actor->references, 1);
+        actor_unref(actor);
+        return status;
+    }
+    *out = actor;
+    return OK;
+}
+
+// ---- small helpers
+// -------------------------------------------------------------------------------
+
+void lifecycle_set_state(struct actor *actor, struct bytes *state) {
+    // Acquire and release pair with the reader in actor_child_state; held for two moves.
+    while (atomic_flag_test_and_set_explicit(&actor->state_lock, memory_order_acquire)) {
+    }
+    struct bytes *old = actor->state;
+    actor->state = state;
+    atomic_flag_clear_explicit(&actor->state_lock, memory_order_release);
+    bytes_unref(old);
+}
+
+static void drop_instance(struct actor *actor) {
+    if (actor->instance != NULL) {
+        component_instance_free(actor->instance);
+        actor->instance = NULL;
+    }
+}
+
+static void push_all(struct message *notices) {
+    while (notices != NULL) {
+        struct message *next = notices->next;
+        struct actor *target = notices->target;
+        notices->target = NULL;
+        mailbox_push(target, notices);
+        actor_unref(target);
+        notices = next;
+    }
+}
+
+// Lock held. A notice about the actor for its parent, if the parent wants such notices.
+static void notice_for_parent(struct actor *actor, enum message_kind kind, bool has_body,
+                              struct slice body, struct message **notices) {
+    struct actor *parent = actor->parent;
+    if (parent == NULL || !parent->program->exports[kind].is_present ||
+        atomic_load(&parent->stop_requested)) {
+        return;
+    }
+    struct message *notice = message_new(kind, body);
+    notice->has_body = has_body;
+    notice->child = bytes_ref(actor->id);
+    notice->sender = bytes_ref(actor->id);
+    notice->sender_seq = actor->head.next_seq - 1;
+    notice->target = actor_ref(parent);
+    notice->next = *notices;
+    *notices = notice;
+}
+
+// Everything others have with this instance ends: delivered requests, channels, children.
+static void cut_relations(struct actor *actor, const char *text, struct message **notices) {
+    request_fail_delivered(actor, text);
+    channel_close_all(actor, notices);
+    for (struct actor *child = actor->first_child; child != NULL; child = child->next_sibling) {
+        actor_request_stop(child, false, "its parent ended");
+    }
+}
+
+void lifecycle_notify_error(struct actor *actor, struct slice text) {
+    struct message *notices = NULL;
+    system_lock(actor->system);
+    notice_for_parent(actor, MESSAGE_CHILD_ERROR, true, text, &notices);
+    system_unlock(actor->system);
+    push_all(notices);
+}
+
+// ---- stopping
+// ------------------------------------------------------------------------------------
+
+void actor_request_stop(struct actor *actor, bool is_external, const char *reason) {
+    if (atomic_exchange(&actor->stop_requested, true)) {
+        return;
+    }
+    actor->is_external_stop = is_external;
+    actor->stop_reason = reason;
+    if (actor->waiting != NULL) {
+        completion_finish(actor->waiting, ERR_STOPPING, text_bytes("actor is stopping"));
+    }
+    actor_control(actor, CONTROL_STOP);
+}
+
+static void cancel_backoff(struct actor *actor) {
+    if (actor->has_backoff) {
+        actor->has_backoff = false;
+        if (sched_timer_cancel(actor->system->config.sched, &actor->timer)) {
+            busy_drop(actor->system, 1);
+        }
+    }
+}
+
+static void begin_stop(struct actor *actor) {
+    actor->is_stopping = true;
+    atomic_store(&actor->stop_requested, true);
+    cancel_backoff(actor);
+    system_lock(actor->system);
+    completion_fail_all(&actor->starters, ERR_STOPPING, "actor is stopping");
+    completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor is stopping");
+    for (struct actor *child = actor->first_child; child != NULL; child = child->next_sibling) {
+        actor_request_stop(child, false, NULL);
+    }
+    system_unlock(actor->system);
+    mailbox_drain_all(actor, "the actor is stopping");
+}
+
+// The end, when no child is left: its last event of this run is its shutdown.
+static void finish_stop(struct actor *actor) {
+    struct actor_system *system = actor->system;
+    (void)record_reason(actor, "shutdown", actor->stop_reason);
+    drop_instance(actor);
+    struct message *notices = NULL;
+    system_lock(system);
+    cut_relations(actor, "the actor has stopped", &notices);
+    if (actor->wants_shutdown) {
+        notice_for_parent(actor, MESSAGE_CHILD_EXIT, actor->has_exit_data,
+                          bytes_slice(actor->exit_data), &notices);
+    } else if (actor->is_external_stop) {
+        notice_for_parent(actor, MESSAGE_CHILD_STOP, false, slice_of(NULL, 0), &notices);
+    }
+    struct actor *parent = actor->parent;
+    bool is_root = parent == NULL;
+    bool parent_waits = parent != NULL && atomic_load(&parent->stop_requested);
+    tree_remove(actor);
+    map_remove(&system->actors, bytes_slice(actor->id));
+    atomic_store(&actor->status, ACTOR_STOPPED);
+    completion_fail_all(&actor->stoppers, OK, NULL);
+    completion_fail_all(&actor->starters, ERR_STOPPING, "actor has stopped");
+    completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor has stopped");
+    if (parent_waits) {
+        actor_control(parent, CONTROL_CHILD);
+    }
+    pthread_cond_broadcast(&system->changed);
+    system_unlock(system);
+    push_all(notices);
+    mailbox_drain_all(actor, "the actor has stopped");
+    actor_unref(actor->last_target);
+    actor->last_target = NULL;
+    if (is_root && system->config.root_ended != NULL) {
+        system->config.root_ended(system->config.root_context, actor_id(actor), actor->stop_reason);
+    }
+    uint32_t tokens = actor->tokens;
+    actor->tokens = 0;
+    actor_unref(actor);  // the registry's
+    busy_drop(system, tokens);
+}
+
+// ---- starting
+// ------------------------------------------------------------------------------------
+
+static void start(struct actor *actor) {
+    actor->has_backoff = false;
+    if (actor->is_first_start && !record_spawned(actor)) {
+        lifecycle_started(actor, false, "the chain cannot be written");
+        return;
+    }
+    turn_instantiate(actor);
+}
+
+void lifecycle_instance_made(struct actor *actor, bool is_good, const struct error *error) {
+    (void)error;
+    if (is_good) {
+        turn_init(actor);
+    }
+}
+
+void lifecycle_started(struct actor *actor, bool is_good, const char *reason) {
+    if (is_good) {
+        actor->is_first_start = false;
+        atomic_store(&actor->status, ACTOR_RUNNING);
+        system_lock(actor->system);
+        while (actor->starters != NULL) {
+            completion_finish(actor->starters, OK, bytes_ref(actor->id));
+        }
+        system_unlock(actor->system);
+        return;
+    }
+    system_lock(actor->system);
+    completion_fail_all(&actor->starters, ERR_GUEST, reason);
+    system_unlock(actor->system);
+    if (!actor->is_first_start) {
+        lifecycle_crashed(actor, reason);
+        return;
+    }
+    actor->stop_reason = "init failed";
+    begin_stop(actor);
+}
+
+// ---- crashing and restarting
+// -----------------------------------------------------------------------
+
+static void back_off_over(struct sched_timer *timer) {
+    struct actor *actor = CONTAINER_OF(timer, struct actor, timer);
+    struct actor_system *system = actor->system;
+    actor_control(actor, CONTROL_START);
+    busy_drop(system, 1);
+}
+
+// Exponential from the second restart in a window on, with up to a quarter of jitter.
+static uint64_t back_off_ns(struct actor *actor, const struct manifest_supervision *rules,
+                            uint64_t restarts) {
+    if (restarts == 0) {
+        return 0;
+    }
+    uint64_t delay_ms = rules->backoff_initial_ms;
+    for (uint64_t i = 1; i < restarts && delay_ms < rules->backoff_max_ms; i++) {
+        delay_ms *= 2;
+    }
+    delay_ms = delay_ms < rules->backoff_max_ms ? delay_ms : rules->backoff_max_ms;
+    uint8_t jitter = 0;
+    env_random(actor->system->config.env, &jitter, sizeof jitter);
+    return delay_ms * 1000000U + delay_ms * 1000000U / 4 * jitter / 256;
+}
+
+static void restart_after(struct actor *actor, uint64_t delay_ns) {
+    const struct manifest *manifest = actor->program->manifest;
+    atomic_store(&actor->status, ACTOR_RESTARTING);
+    if (manifest->restart_state == MANIFEST_STATE_INITIAL) {
+        lifecycle_set_state(actor, bytes_ref(actor->initial_state));
+    }
+    if (manifest->mailbox_on_restart == MANIFEST_MAILBOX_DROP) {
+        mailbox_drain_all(actor, "the actor was restarted");
+    }
+    if (delay_ns == 0) {
+        actor_control(actor, CONTROL_START);
+        return;
+    }
+    busy_add(actor->system);
+    actor->has_backoff = true;
+    sched_timer_arm(actor->system->config.sched, &actor->timer,
+                    env_monotonic_ns(actor->system->config.env) + delay_ns, back_off_over);
+}
+
+enum crash_decision { CRASH_RESTART, CRASH_REST, CRASH_STOP, CRASH_ESCALATE };
+
+// Lock held. Counts the restart against the window of whoever rules the actor.
+static enum crash_decision decide(struct actor *actor, uint64_t *restarts,
+                                  const struct manifest_supervision **rules) {
+    struct actor *ruler = actor->parent != NULL ? actor->parent : actor;
+    *rules =
+        actor->parent != NULL ? &actor->parent->program->manifest->supervision : &node_supervision;
+    if (actor->program->manifest->restart == MANIFEST_TEMPORARY) {
+        return actor->parent != NULL ? CRASH_REST : CRASH_STOP;
+    }
+    uint64_t now = env_monotonic_ns(actor->system->config.env);
+    if (now - ruler->window_start_ns > (*rules)->window_ms * 1000000U) {
+        ruler->window_start_ns = now;
+        ruler->window_restarts = 0;
+    }
+    if (ruler->window_restarts >= (*rules)->max_restarts) {
+        return actor->parent != NULL ? CRASH_ESCALATE : CRASH_STOP;
+    }
+    *restarts = ruler->window_restarts++;
+    return CRASH_RESTART;
+}
+
+static bool record_crash(struct actor *actor, const char *reason, enum crash_decision decision) {
+    static const char *const words[] = {"restart", "rest", "stop", "escalate"};
+    struct buf data = {0};
+    cbor_map(&data, 2);
+    cbor_uint(&data, 1);
+    cbor_text_z(&data, reason);
+    cbor_uint(&data, 2);
+    cbor_text_z(&data, words[decision]);
+    bool good = record_lifecycle(actor, "crashed", buf_slice(&data));
+    buf_release(&data);
+    return good;
+}
+
+void lifecycle_crashed(struct actor *actor, const char *reason) {
+    struct actor_system *system = actor->system;
+    actor->must_crash = false;
+    drop_instance(actor);
+    if (actor->is_stopping) {
+        return;
+    }
+    uint64_t restarts = 0;
+    const struct manifest_supervision *rules = NULL;
+    struct message *notices = NULL;
+    system_lock(system);
+    enum crash_decision decision = decide(actor, &restarts, &rules);
+    system_unlock(system);
+    if (!record_crash(actor, reason, decision)) {
+        decision = CRASH_STOP;
+    }
+    log_line(LOG_WARNING, "actor %s (%s) crashed: %s", actor_id(actor),
+             actor->program->manifest->name, reason);
+    system_lock(system);
+    cut_relations(actor, "the actor has crashed", &notices);
+    notice_for_parent(actor, MESSAGE_CHILD_ERROR, true, slice_text(reason), &notices);
+    if (decision == CRASH_ESCALATE) {
+        actor_control(actor->parent, CONTROL_CRASH);
+    }
+    system_unlock(system);
+    push_all(notices);
+    if (decision == CRASH_RESTART) {
+        restart_after(actor, back_off_ns(actor, rules, restarts));
+    } else if (decision == CRASH_REST) {
+        atomic_store(&actor->status, ACTOR_CRASHED);
+        mailbox_drain_all(actor, "the actor has crashed");
+    } else {
+        actor->stop_reason = decision == CRASH_STOP ? "crashed" : "crashed past the restart limit";
+        begin_stop(actor);
+    }
+}
+
+// The parent asked for a fresh start (restart-child).
+static void restart_now(struct actor *actor) {
+    struct message *notices = NULL;
+    cancel_backoff(actor);
+    drop_instance(actor);
+    system_lock(actor->system);
+    cut_relations(actor, "the actor was restarted", &notices);
+    system_unlock(actor->system);
+    push_all(notices);
+    lifecycle_set_state(actor, bytes_ref(actor->initial_state));
+    atomic_store(&actor->status, ACTOR_RESTARTING);
+    if (!record_reason(actor, "restarted", "restart-child")) {
+        lifecycle_started(actor, false, "the chain cannot be written");
+        return;
+    }
+    turn_instantiate(actor);
+}
+
+// ---- at a turn boundary
+// ----------------------------------------------------------------------------
+
+static bool has_children(struct actor *actor) {
+    system_lock(actor->system);
+    bool has = actor->first_child != NULL;
+    system_unlock(actor->system);
+    return has;
+}
+
+bool lifecycle_step(struct actor *actor) {
+    // Relaxed look first: the common case is that nothing is asked.
+    uint32_t bits = 0;
+    if (atomic_load_explicit(&actor->control, memory_order_relaxed) != 0) {
+        bits = atomic_exchange(&actor->control, 0);
+        actor->tokens++;
+    }
+    if (actor_status(actor) == ACTOR_STOPPED) {
+        return false;
+    }
+    bool wants_stop = (bits & CONTROL_STOP) != 0 || actor->wants_shutdown;
+    if (wants_stop && !actor->is_stopping) {
+        begin_stop(actor);
+    }
+    if (actor->is_stopping) {
+        if (!has_children(actor)) {
+            finish_stop(actor);
+        }
+        return false;
+    }
+    if ((bits & CONTROL_CRASH) != 0 || actor->must_crash) {
+        lifecycle_crashed(actor, "a child crashed past the restart limit");
+        return true;
+    }
+    if ((bits & CONTROL_RESTART) != 0) {
+        restart_now(actor);
+        return true;
+    }
+    if ((bits & CONTROL_START) != 0) {
+        start(actor);
+        return true;
+    }
+    return bits != 0;
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Messages and the mailbox: a push / take-all stack that its owner reverses (DESIGN 5).
+//
+// A push that finds the stack empty takes one activity token for the system's idle count; the
+// owner gives it back when it has worked off what it took (turn.c). Limits are counted in
+// reservations made before the push, so that a leg's effects always find their room.
+#include <assert.h>
+#include <stdlib.h>
+
+#include "actor/internal.h"
+
+struct message *message_new(enum message_kind kind, struct slice body) {
+    assert(body.size <= UINT32_MAX);
+    struct message *message = xmalloc(sizeof *message + body.size);
+    memset(message, 0, sizeof *message);
+    message->kind = (uint8_t)kind;
+    message->has_body = true;
+    message->size = (uint32_t)body.size;
+    if (body.size != 0) {
+        memcpy(message->body, body.data, body.size);
+    }
+    return message;
+}
+
+void message_free(struct message *message) {
+    if (message->request != NULL) {
+        request_unref(message->request);
+    }
+    if (message->channel != NULL) {
+        channel_unref(message->channel);
+    }
+    if (message->target != NULL) {
+        actor_unref(message->target);
+    }
+    bytes_unref(message->sender);
+    bytes_unref(message->child);
+    free(message);
+}
+
+bool mailbox_reserve(struct actor *target, uint64_t size) {
+    const struct manifest_limits *limits = &target->program->manifest->limits;
+    // Relaxed: the counts bound memory; they order nothing.
+    uint64_t messages =
+        atomic_fetch_add_explicit(&target->queued_messages, 1, memory_order_relaxed);
+    uint64_t bytes = atomic_fetch_add_explicit(&target->queued_bytes, size, memory_order_relaxed);
+    bool fits = messages < limits->mailbox_messages &&
+                (bytes + size <= limits->mailbox_bytes || messages == 0);
+    if (!fits) {
+        atomic_fetch_sub_explicit(&target->queued_messages, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&target->queued_bytes, size, memory_order_relaxed);
+    }
+    return fits;
+}
+
+void mailbox_consumed(struct actor *actor, const struct message *message) {
+    if (!message->is_counted) {
+        return;
+    }
+    // Sequentially consistent with the store of has_room_waiters in wait_for_room: either the
+    // waiter sees the room or we see the waiter.
+    atomic_fetch_sub(&actor->queued_messages, 1);
+    atomic_fetch_sub(&actor->queued_bytes, message->size);
+    if (!atomic_load(&actor->has_room_waiters)) {
+        return;
+    }
+    system_lock(actor->system);
+    if (actor->room_waiters != NULL) {
+        completion_finish(actor->room_waiters, OK, NULL);
+    }
+    if (actor->room_waiters == NULL) {
+        atomic_store(&actor->has_room_waiters, false);
+    }
+    system_unlock(actor->system);
+}
+
+void mailbox_push(struct actor *target, struct message *message) {
+    bool has_token = false;
+    // Release on success: the owner's acquire in mailbox_next sees the message's content.
+    struct message *head = atomic_load_explicit(&target->inbox, memory_order_relaxed);
+    do {
+        if (head == NULL && !has_token) {
+            busy_add(target->system);
+            has_token = true;
+        }
+        message->next = head;
+    } while (!atomic_compare_exchange_weak(&target->inbox, &head, message));
+    if (head != NULL && has_token) {
+        busy_drop(target->system, 1);
+    }
+    if (head == NULL) {
+        sched_wake(&target->task);
+    }
+    // The actor may have ended between the sender's look and the push: then nobody will take the
+    // message. The status is stored before the owner's last drain, so one of the two drains it.
+    enum actor_status status = (enum actor_status)atomic_load(&target->status);
+    if (status == ACTOR_STOPPED || status == ACTOR_CRASHED) {
+        mailbox_drain(target, "the actor has ended");
+    }
+}
+
+static struct message *reverse(struct message *newest) {
+    struct message *oldest = NULL;
+    while (newest != NULL) {
+        struct message *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    return oldest;
+}
+
+struct message *mailbox_next(struct actor *actor) {
+    if (actor->ready == NULL) {
+        if (atomic_load_explicit(&actor->inbox, memory_order_relaxed) == NULL) {
+            return NULL;
+        }
+        actor->ready = reverse(atomic_exchange_explicit(&actor->inbox, NULL, memory_order_acquire));
+        if (actor->ready == NULL) {
+            return NULL;
+        }
+        actor->tokens++;
+    }
+    struct message *message = actor->ready;
+    actor->ready = message->next;
+    message->next = NULL;
+    return message;
+}
+
+// Tells whoever depends on the message that it will not be handled, and frees it.
+static void drop(struct actor *actor, struct message *message, const char *text) {
+    if (message->is_counted) {
+        atomic_fetch_sub(&actor->queued_messages, 1);
+        atomic_fetch_sub(&actor->queued_bytes, message->size);
+    }
+    system_lock(actor->system);
+    if (message->kind == MESSAGE_REQUEST) {
+        request_finish(message->request, ERR_CLOSED, text_bytes("%s", text));
+    } else if (message->kind == MESSAGE_CHANNEL_OPEN) {
+        channel_refuse(message->channel, ERR_CLOSED, text);
+    }
+    system_unlock(actor->system);
+    message_free(message);
+}
+
+void mailbox_drain(struct actor *actor, const char *text) {
+    struct message *taken = atomic_exchange_explicit(&actor->inbox, NULL, memory_order_acq_rel);
+    bool has_token = taken != NULL;
+    taken = reverse(taken);
+    while (taken != NULL) {
+        struct message *next = taken->next;
+        drop(actor, taken, text);
+        taken = next;
+    }
+    if (has_token) {
+        busy_drop(actor->system, 1);
+    }
+}
+
+void mailbox_drain_all(struct actor *actor, const char *text) {
+    while (actor->ready != NULL) {
+        struct message *message = actor->ready;
+        actor->ready = message->next;
+        drop(actor, message, text);
+    }
+    mailbox_drain(actor, text);
+}

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: Apache-2.0
+// Programs: a manifest and its component, checked against each other, compiled and linked.
+//
+// Loading may take seconds (a compiler runs), so actors that spawn wait while a loader thread
+// works. What was loaded is kept by the names it was asked for with, and used again as long as the
+// files behind are unchanged (device, inode, change time, size).
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "actor/internal.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#define STATE_OPTION "option<list<u8>>"
+#define STATE_RESULT "result<tuple<option<list<u8>>>, string>"
+#define ANSWER(type) "result<tuple<option<list<u8>>, tuple<" type ">>, string>"
+#define CHANNEL_ACCEPT "record{accepted: bool, message: option<list<u8>>}"
+#define ACTOR_ERROR                                                                              \
+    "record{error-type: enum{operation-timeout, channel-closed, shutting-down, "                 \
+    "function-not-found, type-mismatch, internal, serialization-error, update-component-error, " \
+    "paused}, data: option<list<u8>>}"
+
+// The shapes that actors in the wild have (contract, sections 1 and 2).
+static const struct export_shape {
+    const char *interface;
+    const char *name;
+    const char *shape;
+    const char *old_shape;
+} export_shapes[EXPORT_COUNT] = {
+    [EXPORT_INIT] = {"actor", "init", "func(" STATE_OPTION ", tuple<string>) -> " STATE_RESULT,
+                     "func(" STATE_OPTION ") -> " STATE_RESULT},
+    [EXPORT_SEND] = {"message-server-client", "handle-send",
+                     "func(" STATE_OPTION ", tuple<list<u8>>) -> " STATE_RESULT, NULL},
+    [EXPORT_REQUEST] = {"message-server-client", "handle-request",
+                        "func(" STATE_OPTION
+                        ", tuple<string, list<u8>>) -> " ANSWER("option<list<u8>>"),
+                        "func(" STATE_OPTION ", tuple<list<u8>>) -> " ANSWER("list<u8>")},
+    [EXPORT_CHANNEL_OPEN] = {"message-server-client", "handle-channel-open",
+                             "func(" STATE_OPTION
+                             ", tuple<string, list<u8>>) -> " ANSWER(CHANNEL_ACCEPT),
+                             "func(" STATE_OPTION ", tuple<list<u8>>) -> " ANSWER(CHANNEL_ACCEPT)},
+    [EXPORT_CHANNEL_MESSAGE] = {"message-server-client", "handle-channel-message",
+                                "func(" STATE_OPTION ", tuple<string, list<u8>>) -> " STATE_RESULT,
+                                NULL},
+    [EXPORT_CHANNEL_CLOSE] = {"message-server-client", "handle-channel-close",
+                              "func(" STATE_OPTION ", tuple<string>) -> " STATE_RESULT, NULL},
+    [EXPORT_CHILD_ERROR] = {"supervisor-handlers", "handle-child-error",
+                            "func(" STATE_OPTION ", tuple<string, " ACTOR_ERROR
+                            ">) -> " STATE_RESULT,
+                            NULL},
+    [EXPORT_CHILD_EXIT] = {"supervisor-handlers", "handle-child-exit",
+                           "func(" STATE_OPTION
+                           ", tuple<string, option<list<u8>>>) -> " STATE_RESULT,
+                           NULL},
+    [EXPORT_CHILD_STOP] = {"supervisor-handlers", "handle-child-external-stop",
+                           "func(" STATE_OPTION ", tuple<string>) -> " STATE_RESULT, NULL},
+};
+
+const char *export_name(enum export_kind kind) {
+    assert(kind < EXPORT_COUNT);
+    return export_shapes[kind].name;
+}
+
+struct program *program_ref(struct program *program) {
+    atomic_fetch_add_explicit(&program->references, 1, memory_order_relaxed);
+    return program;
+}
+
+void program_unref(struct program *program) {
+    if (atomic_fetch_sub_explicit(&program->references, 1, memory_order_acq_rel) == 1) {
+        if (program->linked != NULL) {
+            component_linked_unref(program->linked);
+        }
+        manifest_unref(program->manifest);
+        free(program);
+    }
+}
+
+// ---- exports
+// -------------------------------------------------------------------------------------
+
+// "actor" for "theater:simple/actor@0.1.1" and "ntwk:theater/actor"; empty for foreign packages.
+static struct slice short_interface(struct slice interface) {
+    static const char *const packages[] = {"theater:simple/", "ntwk:theater/"};
+    for (size_t i = 0; i < COUNT_OF(packages); i++) {
+        if (slice_starts_with(interface, packages[i])) {
+            size_t skip = strlen(packages[i]);
+            struct slice rest = slice_of(interface.data + skip, interface.size - skip);
+            const uint8_t *at = memchr(rest.data, '@', rest.size);
+            return at != NULL ? slice_of(rest.data, (size_t)(at - rest.data)) : rest;
+        }
+    }
+    return slice_of(NULL, 0);
+}
+
+static enum status bind_export(struct program *program, enum export_kind kind, uint32_t index,
+                               const struct component_export *export, struct error *error) {
+    const struct export_shape *wanted = &export_shapes[kind];
+    struct buf shape = {0};
+    component_func_type_print(export->type, &shape);
+    const char *text = buf_text(&shape);
+    bool is_old = wanted->old_shape != NULL && strcmp(text, wanted->old_shape) == 0;
+    enum status status = OK;
+    if (!is_old && strcmp(text, wanted->shape) != 0) {
+        status = error_set(error, ERR_INVALID,
+                           "export theater:simple/%s.%s has the type\n  %s\nbut must have\n  %s",
+                           wanted->interface, wanted->name, text, wanted->shape);
+    } else {
+        program->exports[kind] = (struct program_export){
+            .is_present = true, .is_old_shape = is_old, .index = index, .type = export->type};
+    }
+    buf_release(&shape);
+    return status;
+}
+
+static enum status bind_exports(struct program *program, const struct component *component,
+                                struct error *error) {
+    for (uint32_t i = 0; i < component_export_count(component); i++) {
+        const struct component_export *export = component_export_at(component, i);
+        struct slice interface = short_interface(export->interface);
+        for (int kind = 0; kind < EXPORT_COUNT; kind++) {
+            if (slice_equal_text(interface, export_shapes[kind].interface) &&
+                slice_equal_text(export->name, export_shapes[kind].name)) {
+                enum status status = bind_export(program, (enum export_kind)kind, i, export, error);
+                if (status != OK) {
+                    return status;
+                }
+            }
+        }
+    }
+    if (!program->exports[EXPORT_INIT].is_present) {
+        return error_set(error, ERR_INVALID,
+                         "the component does not export theater:simple/actor.init, so it is no "
+                         "actor");
+    }
+    return OK;
+}
+
+// ---- what the files behind a name looked like
+// --------------------------------------------------------
+
+struct file_stamp {
+    uint64_t device, inode, size;
+    int64_t changed_ns;
+};
+
+static bool take_stamp(const char *path, struct file_stamp *stamp) {
+    struct stat info;
+    if (stat(path, &info) != 0) {
+        return false;
+    }
+    *stamp = (struct file_stamp){
+        .device = (uint64_t)info.st_dev,
+        .inode = (uint64_t)info.st_ino,
+        .size = (uint64_t)info.st_size,
+        .changed_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec};
+    return true;
+}
+
+static bool same_stamp(const struct file_stamp *a, const struct file_stamp *b) {
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->changed_ns == b->changed_ns;
+}
+
+struct cached_program {
+    char *manifest_path;  // NULL: the manifest was text
+    char *component_path;
+    struct file_stamp manifest_stamp, component_stamp;
+    struct program *program;
+};
+
+struct cached_component {
+    struct file_stamp stamp;
+    struct component *component;
+};
+
+// The key under which a request's program is kept.
+static void request_key(const struct program_request *request, struct buf *key) {
+    buf_format(key, "%s\n%s\n", request->folder != NULL ? request->folder : "",
+               request->confined_to != NULL ? request->confined_to : "");
+    buf_append_slice(key, request->manifest);
+}
+
+bool program_try_cached(struct actor_system *system, const struct program_request *request,
+                        struct program **out) {
+    if (request->has_state) {
+        return false;
+    }
+    struct buf key = {0};
+    request_key(request, &key);
+    bool found = false;
+    pthread_mutex_lock(&system->program_lock);
+    struct cached_program *cached = map_get(&system->programs, buf_slice(&key));
+    if (cached != NULL) {
+        struct file_stamp manifest, component;
+        found = take_stamp(cached->component_path, &component) &&
+                same_stamp(&component, &cached->component_stamp) &&
+                (cached->manifest_path == NULL || (take_stamp(cached->manifest_path, &manifest) &&
+                                                   same_stamp(&manifest, &cached->manifest_stamp)));
+        if (found) {
+            *out = program_ref(cached->program);
+        }
+    }
+    pthread_mutex_unlock(&system->program_lock);
+    buf_release(&key);
+    return found;
+}
+
+static void cached_program_free(struct cached_program *cached) {
+    program_unref(cached->program);
+    free(cached->manifest_path);
+    free(cached->component_path);
+    free(cached);
+}
+
+static void remember_program(struct actor_system *system, const struct program_request *request,
+                             struct program *program, const struct file_stamp *manifest_stamp) {
+    const struct manifest *manifest = program->manifest;
+    bool is_text = manifest_is_text(request->manifest);
+    if (request->has_state || manifest->init_state != NULL) {
+        return;
+    }
+    struct cached_program *cached = xcalloc(1, sizeof *cached);
+    cached->component_path = file_join(manifest->folder, manifest->component);
+    cached->manifest_path = is_text ? NULL : xstrdup(manifest->file);
+    cached->manifest_stamp = *manifest_stamp;
+    cached->program = program_ref(program);
+    if (!take_stamp(cached->component_path, &cached->component_stamp)) {
+        cached_program_free(cached);
+        return;
+    }
+    struct buf key = {0};
+    request_key(request, &key);
+    pthread_mutex_lock(&system->program_lock);
+    struct cached_program *old = map_remove(&system->programs, buf_slice(&key));
+    map_add(&system->programs, buf_slice(&key), cached);
+    pthread_mutex_unlock(&system->program_lock);
+    buf_release(&key);
+    if (old != NULL) {
+        cached_program_free(old);
+    }
+}
+
+void program_cache_release(struct actor_system *system) {
+    uint32_t cursor = 0;
+    for (struct map_entry *at = map_next(&system->programs, &cursor); at != NULL;
+         at = map_next(&system->programs, &cursor)) {
+        cached_program_free(at->value);
+    }
+    map_release(&system->programs);
+    cursor = 0;
+    for (struct map_entry *at = map_next(&system->components, &cursor); at != NULL;
+         at = map_next(&system->components, &cursor)) {
+        struct cached_component *cached = at->value;
+        component_unref(cached->component);
+        free(cached);
+    }
+    map_release(&system->components);
+}
+
+// ---- loading
+// -------------------------------------------------------------------------------------
+
+enum { COMPONENT_MOST_BYTES = 256 * 1024 * 1024 };
+
+static enum status read_and_compile(struct actor_system *system, const struct manifest *manifest,
+                                    struct component **out, struct error *error) {
+    struct bytes *bytes = NULL;
+    enum status status =
+        manifest_read_component(manifest, NULL, COMPONENT_MOST_BYTES, &bytes, error);
+    if (status != OK) {
+        return status;
+    }
+    struct component *component = NULL;
+    status = component_load(bytes, NULL, &component, error);
+    bytes_unref(bytes);
+    if (status == OK) {
+        status = component_compile(component, system->config.compiler, error);
+    }
+    if (status == OK) {
+        *out = component;
+    } else if (component != NULL) {
+        component_unref(component);
+    }
+    return status;
+}
+
+// Gives the component that the manifest names, compiled.
+static enum status get_component(struct actor_system *system, const struct manifest *manifest,
+                                 struct component **out, struct error *error) {
+    char *path = file_join(manifest->folder, manifest->component);
+    struct file_stamp stamp = {0};
+    bool has_stamp = take_stamp(path, &stamp);
+    struct component *found = NULL;
+    pthread_mutex_lock(&system->program_lock);
+    struct cached_component *cached = map_get_text(&system->components, path);
+    if (cached != NULL && has_stamp && same_stamp(&cached->stamp, &stamp)) {
+        found = component_ref(cached->component);
+    }
+    pthread_mutex_unlock(&system->program_lock);
+    enum status status = OK;
+    // A confined manifest is read through its confinement even when the file is known.
+    if (found == NULL || manifest->confined_to != NULL) {
+        if (found != NULL) {
+            component_unref(found);
+            found = NULL;
+        }
+        status = read_and_compile(system, manifest, &found, error);
+    }
+    if (status == OK && has_stamp) {
+        struct cached_component *entry = xcalloc(1, sizeof *entry);
+        *entry = (struct cached_component){.stamp = stamp, .component = component_ref(found)};
+        pthread_mutex_lock(&system->program_lock);
+        struct cached_component *old = map_remove(&system->components, slice_text(path));
+        map_add(&system->components, slice_text(path), entry);
+        pthread_mutex_unlock(&system->program_lock);
+        if (old != NULL) {
+            component_unref(old->component);
+            free(old);
+        }
+    }
+    if (status != OK) {
+        error_context(error, "component %s", path);
+    }
+    free(path);
+    *out = found;
+    return status;
+}
+
+struct link_context {
+    actor_resolve_fn resolve;
+    const struct manifest *manifest;
+};
+
+static enum status resolve_import(void *context, const struct component_import *import,
+                                  struct component_host_func *out, struct error *error) {
+    struct link_context *link = context;
+    enum status status = manifest_check_import(link->manifest, import->interface, error);
+    return status != OK ? status : link->resolve(link->manifest, import, out, error);
+}
+
+static enum status check_policies(const struct manifest *manifest, struct error *error) {
+    if (manifest->supervision.strategy != MANIFEST_ONE_FOR_ONE) {
+        return error_set(error, ERR_UNSUPPORTED,
+                         "%s: supervision.strategy: only \"one-for-one\" is available yet",
+                         manifest->file);
+    }
+    if (manifest->durability == MANIFEST_SYNC) {
+        return error_set(error, ERR_UNSUPPORTED,
+                         "%s: durability: \"sync\" is not available yet; use \"async\"",
+                         manifest->file);
+    }
+    return OK;
+}
+
+static void warn(void *context, const char *text) {
+    (void)context;
+    log_line(LOG_WARNING, "%s", text);
+}
+
+static enum status build(struct actor_system *system, struct program *program,
+                         struct error *error) {
+    struct manifest *manifest = program->manifest;
+    enum status status = manifest_check_available(manifest, error);
+    if (status == OK) {
+        status = check_policies(manifest, error);
+    }
+    struct component *component = NULL;
+    if (status == OK) {
+        status = get_component(system, manifest, &component, error);
+    }
+    if (status != OK) {
+        return status;
+    }
+    for (uint32_t i = 0; status == OK && i < component_interface_count(component); i++) {
+        status = manifest_check_import(manifest, component_interface_at(component, i), error);
+    }
+    if (status == OK) {
+        struct link_context link = {.resolve = system->config.resolve, .manifest = manifest};
+        status = component_link(component, resolve_import, &link, &program->linked, error);
+    }
+    if (status == OK) {
+        status = bind_exports(program, component, error);
+    }
+    component_unref(component);
+    return status;
+}
+
+enum status program_load(struct actor_system *system, const struct program_request *request,
+                         struct program **out, struct error *error) {
+    if (program_try_cached(system, request, out)) {
+        return OK;
+    }
+    struct manifest_options options = {.has_state = request->has_state,
+                                       .state = request->state,
+                                       .exact_state = request->is_exact_state,
+                                       .confined_to = request->confined_to,
+                                       .warn = warn};
+    struct file_stamp stamp = {0};
+    if (!manifest_is_text(request->manifest)) {
+        // Before the read: a change in between then shows as a different stamp later.
+        char *name = xstrndup(request->manifest.data, request->manifest.size);
+        char *path = file_join(request->folder != NULL ? request->folder : ".", name);
+        (void)take_stamp(path, &stamp);
+        free(path);
+        free(name);
+    }
+    struct manifest *manifest = NULL;
+    enum status status =
+        manifest_load(request->manifest, request->folder != NULL ? request->folder : ".", &options,
+                      &manifest, error);
+    if (status != OK) {
+        return status;
+    }
+    struct program *program = xcalloc(1, sizeof *program);
+    atomic_init(&program->references, 1);
+    program->manifest = manifest;
+    status = build(system, program, error);
+    if (status != OK) {
+        program_unref(program);
+        return status;
+    }
+    remember_program(system, request, program, &stamp);
+    *out = program;
+    return OK;
+}
+
+// ---- the loader thread
+// ---------------------------------------------------------------------------
+
+static void *loader_main(void *argument) {
+    struct actor_system *system = argument;
+    pthread_mutex_lock(&system->program_lock);
+    for (;;) {
+        while (system->jobs == NULL && !system->loader_ends) {
+            pthread_cond_wait(&system->loader_wake, &system->program_lock);
+        }
+        struct load_job *job = system->jobs;
+        if (job == NULL) {
+            break;
+        }
+        system->jobs = job->next;
+        if (system->jobs == NULL) {
+            system->jobs_end = &system->jobs;
+        }
+        pthread_mutex_unlock(&system->program_lock);
+        if (program_load(system, &job->request, &job->program, &job->error) != OK) {
+            job->program = NULL;
+        }
+        job->done(job);
+        pthread_mutex_lock(&system->program_lock);
+    }
+    pthread_mutex_unlock(&system->program_lock);
+    return NULL;
+}
+
+void loader_start(struct actor_system *system) {
+    system->jobs_end = &system->jobs;
+    if (pthread_create(&system->loader, NULL, loader_main, system) != 0) {
+        fatal("cannot start the loader thread");
+    }
+}
+
+void loader_stop(struct actor_system *system) {
+    pthread_mutex_lock(&system->program_lock);
+    system->loader_ends = true;
+    pthread_cond_signal(&system->loader_wake);
+    pthread_mutex_unlock(&system->program_lock);
+    pthread_join(system->loader, NULL);
+}
+
+void loader_submit(struct actor_system *system, struct load_job *job) {
+    pthread_mutex_lock(&system->program_lock);
+    job->next = NULL;
+    *system->jobs_end = job;
+    system->jobs_end = &job->next;
+    pthread_cond_signal(&system->loader_wake);
+    pthread_mutex_unlock(&system->program_lock);
+}

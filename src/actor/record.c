@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an event says (docs/formats/chain.md, "Event data"). One event per leg:
+//
+//   {1: leg (from the second on), 2: [sender, seq, index], 3: [parameters without the state],
+//    5: [[name, [args], result], …], 6: [outcome, …], 7: new state}
+//
+// A host call that waits stands last in its leg as [name, [args]]; its result stands in a later
+// leg as [result].
+// Values are written by their component types: list<u8> as bytes, records and tuples as arrays,
+// option as null or [value], result as [0, ok] or [1, error], variants as [case, payload].
+#include <assert.h>
+
+#include "actor/internal.h"
+#include "base/log.h"
+#include "codec/cbor.h"
+
+static void record_items(struct buf *out, const struct component_type *type,
+                         const struct value *value) {
+    cbor_array(out, type->item_count);
+    for (uint32_t i = 0; i < type->item_count; i++) {
+        record_value(out, type->items[i], &value->items[i]);
+    }
+}
+
+static void record_plain_list(struct buf *out, const struct component_type *item,
+                              const struct value *value) {
+    if (item->kind == COMPONENT_U8) {
+        cbor_bytes(out, slice_of(value->bytes, value->count));
+        return;
+    }
+    cbor_array(out, value->count);
+    for (uint32_t i = 0; i < value->count; i++) {
+        struct value one = {0};
+        uint64_t bits = 0;
+        memcpy(&bits, value->bytes + (size_t)i * item->size, item->size);
+        one.bits = bits;
+        if (item->kind == COMPONENT_S8) {
+            one.bits = (uint64_t)(int64_t)(int8_t)bits;
+        } else if (item->kind == COMPONENT_S16) {
+            one.bits = (uint64_t)(int64_t)(int16_t)bits;
+        } else if (item->kind == COMPONENT_S32) {
+            one.bits = (uint64_t)(int64_t)(int32_t)bits;
+        }
+        record_value(out, item, &one);
+    }
+}
+
+static void record_case(struct buf *out, const struct component_type *type,
+                        const struct value *value) {
+    const struct component_type *payload = type->items[value->which];
+    cbor_array(out, payload != NULL ? 2 : 1);
+    cbor_uint(out, value->which);
+    if (payload != NULL) {
+        record_value(out, payload, value->items);
+    }
+}
+
+void record_value(struct buf *out, const struct component_type *type, const struct value *value) {
+    float single;
+    double number;
+    switch (type->kind) {
+        case COMPONENT_BOOL:
+            cbor_bool(out, value->bits != 0);
+            return;
+        case COMPONENT_S8:
+        case COMPONENT_S16:
+        case COMPONENT_S32:
+        case COMPONENT_S64:
+            cbor_int(out, (int64_t)value->bits);
+            return;
+        case COMPONENT_U8:
+        case COMPONENT_U16:
+        case COMPONENT_U32:
+        case COMPONENT_U64:
+        case COMPONENT_CHAR:
+        case COMPONENT_FLAGS:
+        case COMPONENT_OWN:
+        case COMPONENT_BORROW:
+            cbor_uint(out, value->bits);
+            return;
+        case COMPONENT_F32:
+            memcpy(&single, &value->bits, sizeof single);
+            cbor_float64(out, (double)single);
+            return;
+        case COMPONENT_F64:
+            memcpy(&number, &value->bits, sizeof number);
+            cbor_float64(out, number);
+            return;
+        case COMPONENT_STRING:
+            cbor_text(out, slice_of(value->bytes, value->count));
+            return;
+        case COMPONENT_LIST:
+            if (type->items[0]->is_plain) {
+                record_plain_list(out, type->items[0], value);
+                return;
+            }
+            cbor_array(out, value->count);
+            for (uint32_t i = 0; i < value->count; i++) {
+                record_value(out, type->items[0], &value->items[i]);
+            }
+            return;
+        case COMPONENT_RECORD:
+        case COMPONENT_TUPLE:
+            record_items(out, type, value);
+            return;
+        case COMPONENT_ENUM:
+            cbor_uint(out, value->which);
+            return;
+        case COMPONENT_OPTION:
+            if (value->which == 0) {
+                cbor_null(out);
+                return;
+            }
+            cbor_array(out, 1);
+            record_value(out, type->items[0], value->items);
+            return;
+        case COMPONENT_VARIANT:
+        case COMPONENT_RESULT:
+            record_case(out, type, value);
+            return;
+    }
+    assert(!"unknown type kind");
+}
+
+static void record_call_head(struct turn *turn, uint32_t items) {
+    struct buf *out = &turn->calls;
+    cbor_array(out, items);
+    cbor_text_z(out, turn->call_name);
+    cbor_array(out, turn->call_type->param_count);
+    for (uint32_t i = 0; i < turn->call_type->param_count; i++) {
+        record_value(out, turn->call_type->params[i], &turn->call_args[i]);
+    }
+    turn->call_count++;
+}
+
+void record_call(struct turn *turn, const struct value *result) {
+    const struct component_type *type = turn->call_type->result;
+    if (turn->call_waited) {
+        cbor_array(&turn->calls, type != NULL ? 1 : 0);
+        turn->call_count++;
+    } else {
+        record_call_head(turn, type != NULL ? 3 : 2);
+    }
+    if (type != NULL) {
+        record_value(&turn->calls, type, result);
+    }
+}
+
+static void record_source(struct buf *out, const struct message *message) {
+    cbor_array(out, message->sender != NULL ? 3 : 1);
+    if (message->sender == NULL) {
+        cbor_null(out);
+        return;
+    }
+    cbor_text(out, bytes_slice(message->sender));
+    cbor_uint(out, message->sender_seq);
+    cbor_uint(out, message->sender_index);
+}
+
+static void record_params(struct buf *out, const struct turn *turn) {
+    const struct component_func_type *type = turn->actor->program->exports[turn->kind].type;
+    if (type->param_count < 2) {
+        cbor_array(out, 0);
+        return;
+    }
+    record_items(out, type->params[1], &turn->args[1]);
+}
+
+// The part of an ok result behind the state, if the export has one.
+static bool has_answer(const struct turn *turn) {
+    const struct component_func_type *type = turn->actor->program->exports[turn->kind].type;
+    return type->result->items[0]->item_count > 1;
+}
+
+static void record_outcome(struct buf *out, const struct turn *turn, enum leg_outcome outcome) {
+    bool answers = outcome == LEG_OK && !turn->is_instantiation && has_answer(turn);
+    bool has_text = outcome == LEG_ERROR || outcome == LEG_TRAP;
+    cbor_array(out, answers || has_text ? 2 : 1);
+    cbor_uint(out, (uint64_t)outcome);
+    if (answers) {
+        const struct component_func_type *type = turn->actor->program->exports[turn->kind].type;
+        const struct component_type *tuple = type->result->items[0];
+        record_value(out, tuple->items[1], &turn->result.items->items[1]);
+    } else if (outcome == LEG_ERROR) {
+        cbor_text(out, slice_of(turn->result.items->bytes, turn->result.items->count));
+    } else if (outcome == LEG_TRAP) {
+        cbor_text_z(out, turn->error.message);
+    }
+}
+
+static bool append(struct actor *actor, const char *type, struct slice data) {
+    if (actor->system->config.log == NULL) {
+        actor->head.next_seq++;
+        return true;
+    }
+    struct error error = {0};
+    if (chain_append(actor->system->config.log, &actor->head, type, data, NULL, &error) != OK) {
+        log_line(LOG_ERROR, "actor %s: cannot record %s: %s", actor_id(actor), type, error.message);
+        return false;
+    }
+    return true;
+}
+
+bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_state) {
+    struct actor *actor = turn->actor;
+    if (outcome == LEG_WAITING && turn->call_name != NULL && !turn->call_waited) {
+        record_call_head(turn, 2);
+        turn->call_waited = true;
+    }
+    bool is_call = !turn->is_instantiation && turn->leg == 0;
+    bool has_source = is_call && turn->message != NULL;
+    bool is_resumed = turn->leg > 0;
+    struct buf *out = &turn->event;
+    buf_clear(out);
+    cbor_map(out, (uint64_t)is_resumed + has_source + is_call + (turn->call_count > 0) + 1U +
+                      (new_state != NULL));
+    if (is_resumed) {
+        cbor_uint(out, 1);
+        cbor_uint(out, turn->leg);
+    }
+    if (has_source) {
+        cbor_uint(out, 2);
+        record_source(out, turn->message);
+    }
+    if (is_call) {
+        cbor_uint(out, 3);
+        record_params(out, turn);
+    }
+    if (turn->call_count > 0) {
+        cbor_uint(out, 5);
+        cbor_array(out, turn->call_count);
+        cbor_raw(out, buf_slice(&turn->calls));
+    }
+    cbor_uint(out, 6);
+    record_outcome(out, turn, outcome);
+    if (new_state != NULL) {
+        cbor_uint(out, 7);
+        cbor_bytes(out, bytes_slice(new_state));
+    }
+    buf_clear(&turn->calls);
+    turn->call_count = 0;
+    const char *type = turn->is_instantiation ? "instance-created" : export_name(turn->kind);
+    return append(actor, type, buf_slice(out));
+}
+
+bool record_lifecycle(struct actor *actor, const char *type, struct slice data) {
+    return append(actor, type, data);
+}
+
+bool record_reason(struct actor *actor, const char *type, const char *reason) {
+    struct buf data = {0};
+    cbor_map(&data, reason != NULL ? 1 : 0);
+    if (reason != NULL) {
+        cbor_uint(&data, 1);
+        cbor_text_z(&data, reason);
+    }
+    bool good = append(actor, type, buf_slice(&data));
+    buf_release(&data);
+    return good;
+}
+
+bool record_spawned(struct actor *actor) {
+    const struct manifest *manifest = actor->program->manifest;
+    const struct component *component = component_linked_component(actor->program->linked);
+    const struct manifest_limits *limits = &manifest->limits;
+    const uint64_t pinned[] = {
+        limits->memory_bytes,     limits->stack_bytes,   limits->state_bytes, limits->message_bytes,
+        limits->mailbox_messages, limits->mailbox_bytes, limits->turn_cpu_ms};
+    struct buf data = {0};
+    cbor_map(&data, actor->initial_state != NULL ? 8 : 7);
+    cbor_uint(&data, 1);
+    cbor_bytes(&data, slice_of(actor->nonce, sizeof actor->nonce));
+    cbor_uint(&data, 2);
+    system_lock(actor->system);
+    if (actor->parent != NULL) {
+        cbor_text(&data, bytes_slice(actor->parent->id));
+    } else {
+        cbor_null(&data);
+    }
+    system_unlock(actor->system);
+    cbor_uint(&data, 3);
+    cbor_text_z(&data, manifest->name);
+    cbor_uint(&data, 4);
+    cbor_bytes(&data, slice_of(manifest->text_hash, SHA256_BYTES));
+    cbor_uint(&data, 5);
+    cbor_bytes(&data, slice_of(component_hash(component), SHA256_BYTES));
+    cbor_uint(&data, 6);
+    cbor_bytes(&data, slice_of(actor->authority->hash, SHA256_BYTES));
+    cbor_uint(&data, 7);
+    cbor_array(&data, COUNT_OF(pinned));
+    for (size_t i = 0; i < COUNT_OF(pinned); i++) {
+        cbor_uint(&data, pinned[i]);
+    }
+    if (actor->initial_state != NULL) {
+        cbor_uint(&data, 8);
+        cbor_bytes(&data, bytes_slice(actor->initial_state));
+    }
+    bool good = append(actor, actor->is_resumed ? "resumed" : "spawned", buf_slice(&data));
+    buf_release(&data);
+    return good;
+}

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sending and requesting: the host-function side, and the life of a request.
+#include <assert.h>
+#include <stdlib.h>
+
+#include "actor/internal.h"
+
+// ---- a request's life
+// ----------------------------------------------------------------------------
+
+struct request *request_new(struct actor_system *system, struct completion *requester,
+                            struct bytes *requester_id) {
+    struct request *request = xcalloc(1, sizeof *request);
+    atomic_init(&request->references, 1);
+    env_uuid(system->config.env, request->id);
+    request->system = system;
+    request->requester = requester;
+    request->requester_id = bytes_ref(requester_id);
+    return request;
+}
+
+void request_unref(struct request *request) {
+    if (atomic_fetch_sub_explicit(&request->references, 1, memory_order_acq_rel) == 1) {
+        assert(request->target == NULL);
+        bytes_unref(request->requester_id);
+        free(request);
+    }
+}
+
+void request_deliver(struct request *request, struct actor *target) {
+    assert(request->target == NULL);
+    if (request->state != REQUEST_QUEUED) {
+        return;
+    }
+    request->state = REQUEST_DELIVERED;
+    request->target = target;
+    request->next = NULL;
+    request->previous = target->outstanding_last;
+    *(target->outstanding_last != NULL ? &target->outstanding_last->next
+                                       : &target->outstanding_first) = request;
+    target->outstanding_last = request;
+    atomic_fetch_add_explicit(&request->references, 1, memory_order_relaxed);
+}
+
+// Lock held. Takes the request out of its target's list; gives the list's reference to the caller.
+static bool detach(struct request *request) {
+    struct actor *target = request->target;
+    if (target == NULL) {
+        return false;
+    }
+    *(request->previous != NULL ? &request->previous->next : &target->outstanding_first) =
+        request->next;
+    *(request->next != NULL ? &request->next->previous : &target->outstanding_last) =
+        request->previous;
+    request->target = NULL;
+    return true;
+}
+
+void request_finish(struct request *request, enum status status, struct bytes *value) {
+    if (request->state == REQUEST_ANSWERED && request->requester == NULL) {
+        bytes_unref(value);
+        return;
+    }
+    bool was_listed = detach(request);
+    request->state = REQUEST_ANSWERED;
+    struct completion *requester = request->requester;
+    request->requester = NULL;
+    if (requester != NULL) {
+        completion_finish(requester, status, value);
+    } else {
+        bytes_unref(value);
+    }
+    if (was_listed) {
+        request_unref(request);
+    }
+}
+
+void request_fail_delivered(struct actor *actor, const char *text) {
+    while (actor->outstanding_first != NULL) {
+        request_finish(actor->outstanding_first, ERR_CLOSED, text_bytes("%s", text));
+    }
+}
+
+// ---- targets
+// -------------------------------------------------------------------------------------
+
+// Lock held.
+static bool is_permitted(const struct actor *self, const struct actor *target) {
+    const struct permissions *permissions = &self->authority->effective;
+    if (permissions->message_server.targets.layer_count == 0) {
+        return true;
+    }
+    struct permission_relation relation = {
+        .parent = self->parent == target,
+        .child = target->parent == self,
+        .sibling = self->parent != NULL && self->parent == target->parent && self != target,
+        .id = target->head.id,
+    };
+    return permissions_allow_target(permissions, &relation);
+}
+
+// Finds the target of a message; the most recent one is remembered, so that a stream of messages
+// takes no lock. Borrowed: valid until the next call of the same actor.
+static enum status find_target(struct actor *self, struct slice id, enum export_kind kind,
+                               struct actor **out, struct error *error) {
+    struct actor *target = self->last_target;
+    if (target == NULL || actor_status(target) == ACTOR_STOPPED ||
+        !slice_equal(bytes_slice(target->id), id)) {
+        target = actor_find(self->system, id);
+        if (target == NULL) {
+            return error_set(error, ERR_NOT_FOUND, "no such actor: %.*s",
+                             (int)(id.size < 200 ? id.size : 200), (const char *)id.data);
+        }
+        system_lock(self->system);
+        bool permitted = is_permitted(self, target);
+        system_unlock(self->system);
+        if (!permitted) {
+            actor_unref(target);
+            return error_set(error, ERR_DENIED, "permission denied: message target");
+        }
+        actor_unref(self->last_target);
+        self->last_target = target;
+    }
+    if (actor_status(target) == ACTOR_CRASHED) {
+        return error_set(error, ERR_CLOSED, "actor %s has crashed", actor_id(target));
+    }
+    if (atomic_load(&target->stop_requested)) {
+        return error_set(error, ERR_CLOSED, "actor %s is stopping", actor_id(target));
+    }
+    if (!target->program->exports[kind].is_present) {
+        return error_set(error, ERR_UNSUPPORTED, "actor does not handle %s", export_name(kind));
+    }
+    *out = target;
+    return OK;
+}
+
+static enum status check_size(const struct actor *self, struct slice message, struct error *error) {
+    uint64_t most = self->program->manifest->limits.message_bytes;
+    if (message.size > most) {
+        return error_set(error, ERR_LIMIT,
+                         "message of %zu bytes is over the limit of %llu (limits.message_bytes)",
+                         message.size, (unsigned long long)most);
+    }
+    return OK;
+}
+
+// Waits for room in the target's mailbox, at most the send timeout.
+static enum status reserve_room(struct actor *self, struct actor *target, uint64_t size,
+                                struct error *error) {
+    while (!mailbox_reserve(target, size)) {
+        struct turn *turn = self->turn;
+        system_lock(self->system);
+        struct completion *wait = turn_prepare_wait(turn);
+        completion_link(wait, &target->room_waiters);
+        // Sequentially consistent with mailbox_consumed: see there.
+        atomic_store(&target->has_room_waiters, true);
+        if (mailbox_reserve(target, size)) {
+            wait->is_armed = false;
+            completion_unlink(wait);
+            system_unlock(self->system);
+            return OK;
+        }
+        uint64_t timeout = self->program->manifest->limits.send_timeout_ms * 1000000U;
+        enum status status = turn_wait(turn, target, NULL, timeout, ERR_TIMEOUT, NULL, error);
+        if (status != OK) {
+            return error_context(error, "the mailbox of actor %s is full", actor_id(target));
+        }
+    }
+    return OK;
+}
+
+// Makes a counted message for the target, with its room reserved.
+static enum status prepare(struct actor *self, struct actor *target, enum message_kind kind,
+                           struct slice body, struct message **out, struct error *error) {
+    enum status status = check_size(self, body, error);
+    if (status == OK) {
+        actor_ref(target);
+        status = reserve_room(self, target, body.size, error);
+        if (status != OK) {
+            actor_unref(target);
+            return status;
+        }
+        struct message *message = message_new(kind, body);
+        message->is_counted = true;
+        message->target = target;
+        *out = message;
+    }
+    return status;
+}
+
+// ---- for host functions
+// --------------------------------------------------------------------------
+
+enum status actor_send(struct actor *self, struct slice target_id, struct slice body,
+                       struct error *error) {
+    struct actor *target = NULL;
+    struct message *message = NULL;
+    enum status status = find_target(self, target_id, EXPORT_SEND, &target, error);
+    if (status == OK) {
+        status = prepare(self, target, MESSAGE_SEND, body, &message, error);
+    }
+    if (status == OK) {
+        turn_effect(self->turn, message);
+    }
+    return status;
+}
+
+enum status actor_request(struct actor *self, struct slice target_id, struct slice body,
+                          struct bytes **reply, struct error *error) {
+    struct actor *target = NULL;
+    struct message *message = NULL;
+    enum status status = find_target(self, target_id, EXPORT_REQUEST, &target, error);
+    if (status == OK) {
+        status = prepare(self, target, MESSAGE_REQUEST, body, &message, error);
+    }
+    if (status != OK) {
+        return status;
+    }
+    target = message->target;
+    uint64_t timeout = self->program->manifest->limits.request_timeout_ms * 1000000U;
+    system_lock(self->system);
+    struct completion *wait = turn_prepare_wait(self->turn);
+    struct request *request = request_new(self->system, wait, self->id);
+    atomic_fetch_add_explicit(&request->references, 1, memory_order_relaxed);
+    message->request = request;
+    status = turn_wait(self->turn, target, message, timeout, ERR_TIMEOUT, reply, error);
+    system_lock(self->system);
+    request->requester = NULL;
+    system_unlock(self->system);
+    request_unref(request);
+    return status;
+}
+
+enum status id_list_new(struct arena *arena, uint32_t count, struct slice **ids,
+                        struct error *error) {
+    *ids = arena_try_alloc(arena, count * sizeof **ids, _Alignof(struct slice));
+    return *ids != NULL ? OK : error_set(error, ERR_LIMIT, "the list of ids is too long");
+}
+
+enum status id_list_set(struct arena *arena, struct slice id, struct slice *out,
+                        struct error *error) {
+    uint8_t *copy = arena_try_alloc(arena, id.size, 1);
+    if (copy == NULL) {
+        return error_set(error, ERR_LIMIT, "the list of ids is too long");
+    }
+    memcpy(copy, id.data, id.size);
+    *out = slice_of(copy, id.size);
+    return OK;
+}
+
+enum status actor_outstanding(struct actor *self, struct arena *arena, struct slice **ids,
+                              uint32_t *count, struct error *error) {
+    system_lock(self->system);
+    *count = 0;
+    for (struct request *at = self->outstanding_first; at != NULL; at = at->next) {
+        ++*count;
+    }
+    enum status status = id_list_new(arena, *count, ids, error);
+    uint32_t i = 0;
+    for (struct request *at = self->outstanding_first; status == OK && at != NULL; at = at->next) {
+        status = id_list_set(arena, slice_text(at->id), &(*ids)[i++], error);
+    }
+    system_unlock(self->system);
+    return status;
+}
+
+// Answers one of the caller's delivered requests when this leg is recorded.
+static enum status answer(struct actor *self, struct slice id, enum status outcome,
+                          struct slice body, struct error *error) {
+    enum status status = check_size(self, body, error);
+    if (status != OK) {
+        return status;
+    }
+    system_lock(self->system);
+    struct request *request = self->outstanding_first;
+    while (request != NULL && !slice_equal_text(id, request->id)) {
+        request = request->next;
+    }
+    if (request == NULL) {
+        status = error_set(error, ERR_NOT_FOUND, "no such request: %.*s",
+                           (int)(id.size < 64 ? id.size : 64), (const char *)id.data);
+    } else {
+        // The list's reference goes into the effect, or ends here.
+        detach(request);
+        request->state = REQUEST_ANSWERED;
+        if (request->requester == NULL) {
+            status = error_set(error, ERR_CLOSED, "requester is gone");
+        }
+    }
+    system_unlock(self->system);
+    if (request != NULL && status == OK) {
+        struct message *effect = message_new((enum message_kind)EFFECT_REPLY, body);
+        effect->request = request;
+        effect->status = (uint8_t)outcome;
+        turn_effect(self->turn, effect);
+    } else if (request != NULL) {
+        request_unref(request);
+    }
+    return status;
+}
+
+enum status actor_respond(struct actor *self, struct slice request, struct slice response,
+                          struct error *error) {
+    return answer(self, request, OK, response, error);
+}
+
+enum status actor_cancel_request(struct actor *self, struct slice request, struct error *error) {
+    return answer(self, request, ERR_CLOSED, slice_text("request was cancelled"), error);
+}
+
+// ---- channels, the sending side
+// ------------------------------------------------------------------
+
+enum status actor_open_channel(struct actor *self, struct slice target_id, struct slice body,
+                               char id[ACTOR_UUID_BYTES], struct error *error) {
+    struct actor *target = NULL;
+    struct message *message = NULL;
+    enum status status = find_target(self, target_id, EXPORT_CHANNEL_OPEN, &target, error);
+    if (status == OK && target == self) {
+        status = error_set(error, ERR_INVALID, "an actor cannot open a channel to itself");
+    }
+    if (status == OK) {
+        status = prepare(self, target, MESSAGE_CHANNEL_OPEN, body, &message, error);
+    }
+    if (status != OK) {
+        return status;
+    }
+    target = message->target;
+    uint64_t timeout = self->program->manifest->limits.request_timeout_ms * 1000000U;
+    system_lock(self->system);
+    struct channel *channel = channel_new(self, turn_prepare_wait(self->turn));
+    memcpy(id, channel->id, sizeof channel->id);
+    message->channel = channel_ref(channel);
+    struct bytes *nothing = NULL;
+    status = turn_wait(self->turn, target, message, timeout, ERR_TIMEOUT, &nothing, error);
+    bytes_unref(nothing);
+    system_lock(self->system);
+    channel->opener = NULL;
+    if (status != OK) {
+        channel_forget(channel);
+    }
+    system_unlock(self->system);
+    channel_unref(channel);
+    return status;
+}
+
+// Finds an open channel in which the caller takes part; gives a reference and the other side.
+static enum status find_channel(struct actor *self, struct slice id, struct channel **out,
+                                struct actor **other, struct error *error) {
+    enum status status = OK;
+    system_lock(self->system);
+    struct channel *channel = map_get(&self->system->channels, id);
+    bool takes_part = channel != NULL && (channel->side[0] == self || channel->side[1] == self);
+    if (!takes_part) {
+        status = error_set(error, ERR_NOT_FOUND, "no such channel: %.*s",
+                           (int)(id.size < 64 ? id.size : 64), (const char *)id.data);
+    } else if (channel->state != CHANNEL_OPEN) {
+        status = error_set(error, ERR_CLOSED, "channel is closed");
+    } else {
+        *out = channel_ref(channel);
+        *other = actor_ref(channel->side[channel->side[0] == self ? 1 : 0]);
+    }
+    system_unlock(self->system);
+    return status;
+}
+
+enum status actor_send_on_channel(struct actor *self, struct slice id, struct slice body,
+                                  struct error *error) {
+    struct channel *channel = NULL;
+    struct actor *other = NULL;
+    struct message *message = NULL;
+    enum status status = find_channel(self, id, &channel, &other, error);
+    if (status != OK) {
+        return status;
+    }
+    if (!other->program->exports[EXPORT_CHANNEL_MESSAGE].is_present) {
+        status = error_set(error, ERR_UNSUPPORTED, "actor does not handle %s",
+                           export_name(EXPORT_CHANNEL_MESSAGE));
+    } else {
+        status = prepare(self, other, MESSAGE_CHANNEL, body, &message, error);
+    }
+    actor_unref(other);
+    if (status != OK) {
+        channel_unref(channel);
+        return status;
+    }
+    message->channel = channel;
+    turn_effect(self->turn, message);
+    return OK;
+}
+
+enum status actor_close_channel(struct actor *self, struct slice id, struct error *error) {
+    struct channel *channel = NULL;
+    struct actor *other = NULL;
+    enum status status = find_channel(self, id, &channel, &other, error);
+    if (status != OK) {
+        return status;
+    }
+    system_lock(self->system);
+    channel_forget(channel);
+    system_unlock(self->system);
+    if (other->program->exports[EXPORT_CHANNEL_CLOSE].is_present) {
+        struct message *message = message_new(MESSAGE_CHANNEL_CLOSE, slice_of(NULL, 0));
+        message->channel = channel;
+        message->target = other;
+        turn_effect(self->turn, message);
+    } else {
+        channel_unref(channel);
+        actor_unref(other);
+    }
+    return OK;
+}

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+// The system of actors: registry, activity count, completions, and what callers outside may do.
+//
+// Activity: every queue that was found empty by a push, and every control bit set, holds one token
+// until its owner has worked it off. No tokens, nothing to do.
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "actor/internal.h"
+#include "base/log.h"
+
+struct bytes *text_bytes(const char *format, ...) {
+    char text[ERROR_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return bytes_copy(slice_text(text));
+}
+
+// ---- completions -------------------------------------------------------------------------------
+
+void completion_link(struct completion *completion, struct completion **list) {
+    assert(completion->previous == NULL);
+    // At the end: those who waited first are served first.
+    while (*list != NULL) {
+        list = &(*list)->next;
+    }
+    completion->next = NULL;
+    completion->previous = list;
+    *list = completion;
+}
+
+void completion_unlink(struct completion *completion) {
+    if (completion->previous == NULL) {
+        return;
+    }
+    *completion->previous = completion->next;
+    if (completion->next != NULL) {
+        completion->next->previous = completion->previous;
+    }
+    completion->previous = NULL;
+    completion->next = NULL;
+}
+
+void completion_finish(struct completion *completion, enum status status, struct bytes *value) {
+    completion_unlink(completion);
+    if (!completion->is_armed) {
+        bytes_unref(value);
+        return;
+    }
+    completion->is_armed = false;
+    completion->status = status;
+    completion->value = value;
+    completion->done(completion);
+}
+
+void completion_fail_all(struct completion **list, enum status status, const char *text) {
+    while (*list != NULL) {
+        completion_finish(*list, status, text != NULL ? text_bytes("%s", text) : NULL);
+    }
+}
+
+// ---- references and activity
+// ---------------------------------------------------------------------
+
+struct actor *actor_ref(struct actor *actor) {
+    atomic_fetch_add_explicit(&actor->references, 1, memory_order_relaxed);
+    return actor;
+}
+
+static void actor_free(struct actor *actor) {
+    assert(actor->turn == NULL && actor->ready == NULL);
+    mailbox_drain(actor, "the actor has ended");
+    if (actor->instance != NULL) {
+        component_instance_free(actor->instance);
+    }
+    bytes_unref(actor->state);
+    bytes_unref(actor->initial_state);
+    bytes_unref(actor->exit_data);
+    bytes_unref(actor->id);
+    program_unref(actor->program);
+    free(actor->host_data);
+    free(actor);
+}
+
+// Frees the dead whose task no worker is in any more.
+static void bury(struct actor_system *system) {
+    system_lock(system);
+    struct actor **link = &system->dead;
+    struct actor *ready = NULL;
+    while (*link != NULL) {
+        struct actor *actor = *link;
+        if (sched_task_idle(&actor->task)) {
+            *link = actor->next_dead;
+            actor->next_dead = ready;
+            ready = actor;
+        } else {
+            link = &actor->next_dead;
+        }
+    }
+    system_unlock(system);
+    while (ready != NULL) {
+        struct actor *next = ready->next_dead;
+        actor_free(ready);
+        ready = next;
+    }
+}
+
+// The last reference may go while a worker is still inside the actor's run: the memory is kept in
+// the list of the dead until its task is idle. Never called with the lock held.
+void actor_unref(struct actor *actor) {
+    if (actor == NULL ||
+        atomic_fetch_sub_explicit(&actor->references, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    struct actor_system *system = actor->system;
+    system_lock(system);
+    actor->next_dead = system->dead;
+    system->dead = actor;
+    system_unlock(system);
+    bury(system);
+}
+
+void busy_add(struct actor_system *system) {
+    // Relaxed: idleness is only judged when the count is 0 after a release in busy_drop.
+    atomic_fetch_add_explicit(&system->busy, 1, memory_order_relaxed);
+}
+
+void busy_drop(struct actor_system *system, uint32_t count) {
+    if (count == 0) {
+        return;
+    }
+    int64_t before = atomic_fetch_sub(&system->busy, (int64_t)count);
+    assert(before >= (int64_t)count);
+    if (before == (int64_t)count && atomic_load(&system->idle_waiters) > 0) {
+        system_lock(system);
+        pthread_cond_broadcast(&system->changed);
+        system_unlock(system);
+    }
+}
+
+struct actor *actor_find(struct actor_system *system, struct slice id) {
+    system_lock(system);
+    struct actor *actor = map_get(&system->actors, id);
+    if (actor != NULL) {
+        actor_ref(actor);
+    }
+    system_unlock(system);
+    return actor;
+}
+
+void actor_control(struct actor *actor, uint32_t bits) {
+    if (atomic_fetch_or(&actor->control, bits) == 0) {
+        busy_add(actor->system);
+    }
+    sched_wake(&actor->task);
+}
+
+// ---- the system
+// ----------------------------------------------------------------------------------
+
+enum status actor_system_new(const struct actor_config *config, struct actor_system **out,
+                             struct error *error) {
+    (void)error;
+    struct actor_system *system = xcalloc(1, sizeof *system);
+    system->config = *config;
+    pthread_mutex_init(&system->lock, NULL);
+    pthread_mutex_init(&system->program_lock, NULL);
+    pthread_mutex_init(&system->turn_lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&system->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_cond_init(&system->loader_wake, NULL);
+    permissions_everything(&system->node.bound);
+    permissions_everything(&system->node.effective);
+    loader_start(system);
+    *out = system;
+    return OK;
+}
+
+static void free_derived(struct authority *authority) {
+    // Depth is that of the supervision tree's distinct programs; walked with an explicit list.
+    struct authority *list = authority->first_derived;
+    while (list != NULL) {
+        struct authority *one = list;
+        list = one->next_sibling;
+        if (one->first_derived != NULL) {
+            struct authority *last = one->first_derived;
+            while (last->next_sibling != NULL) {
+                last = last->next_sibling;
+            }
+            last->next_sibling = list;
+            list = one->first_derived;
+        }
+        program_unref(one->program);
+        arena_release(&one->arena);
+        free(one);
+    }
+}
+
+void actor_system_free(struct actor_system *system) {
+    loader_stop(system);
+    bury(system);
+    assert(system->dead == NULL);
+    assert(system->actors.live_count == 0);
+    free_derived(&system->node);
+    program_cache_release(system);
+    turn_pool_release(system);
+    map_release(&system->actors);
+    map_release(&system->channels);
+    pthread_cond_destroy(&system->changed);
+    pthread_cond_destroy(&system->loader_wake);
+    pthread_mutex_destroy(&system->lock);
+    pthread_mutex_destroy(&system->program_lock);
+    pthread_mutex_destroy(&system->turn_lock);
+    free(system);
+}
+
+static struct timespec deadline_after(uint64_t timeout_ns) {
+    uint64_t due = env_monotonic_ns(env_system());
+    due = timeout_ns > INT64_MAX - due ? INT64_MAX : due + timeout_ns;
+    return (struct timespec){.tv_sec = (time_t)(due / 1000000000U),
+                             .tv_nsec = (long)(due % 1000000000U)};
+}
+
+bool actor_system_wait_idle(struct actor_system *system, uint64_t timeout_ns) {
+    struct timespec due = deadline_after(timeout_ns);
+    bool is_idle = true;
+    atomic_fetch_add(&system->idle_waiters, 1);
+    system_lock(system);
+    while (atomic_load(&system->busy) != 0) {
+        if (pthread_cond_timedwait(&system->changed, &system->lock, &due) == ETIMEDOUT) {
+            is_idle = atomic_load(&system->busy) == 0;
+            break;
+        }
+    }
+    system_unlock(system);
+    atomic_fetch_sub(&system->idle_waiters, 1);
+    return is_idle;
+}
+
+void actor_system_request_stop(struct actor_system *system) {
+    system_lock(system);
+    for (struct actor *root = system->roots; root != NULL; root = root->next_sibling) {
+        actor_request_stop(root, true, NULL);
+    }
+    system_unlock(system);
+}
+
+void actor_system_stop(struct actor_system *system) {
+    actor_system_request_stop(system);
+    system_lock(system);
+    while (system->actors.live_count > 0) {
+        pthread_cond_wait(&system->changed, &system->lock);
+    }
+    system_unlock(system);
+}
+
+uint64_t actor_system_count(struct actor_system *system) {
+    system_lock(system);
+    uint64_t count = system->actors.live_count;
+    system_unlock(system);
+    return count;
+}
+
+// ---- callers outside
+// -------------------------------------------------------------------------------
+
+struct outside_wait {
+    struct completion completion;
+    struct actor_system *system;
+    bool is_done;
+};
+
+static void outside_done(struct completion *completion) {
+    struct outside_wait *wait = CONTAINER_OF(completion, struct outside_wait, completion);
+    wait->is_done = true;
+    pthread_cond_broadcast(&wait->system->changed);
+}
+
+static void outside_init(struct outside_wait *wait, struct actor_system *system) {
+    *wait = (struct outside_wait){.system = system};
+    wait->completion.is_armed = true;
+    wait->completion.done = outside_done;
+}
+
+// Lock held. Waits, and gives the answer; an error's text goes into `error`.
+static enum status outside_wait(struct outside_wait *wait, uint64_t timeout_ns,
+                                struct bytes **value, struct error *error) {
+    struct timespec due = deadline_after(timeout_ns);
+    while (!wait->is_done) {
+        if (pthread_cond_timedwait(&wait->system->changed, &wait->system->lock, &due) ==
+                ETIMEDOUT &&
+            !wait->is_done) {
+            completion_finish(&wait->completion, ERR_TIMEOUT, text_bytes("no answer in time"));
+        }
+    }
+    struct bytes *answer = wait->completion.value;
+    if (wait->completion.status != OK) {
+        struct slice text = bytes_slice(answer);
+        error_set(error, wait->completion.status, "%.*s", (int)text.size,
+                  text.size > 0 ? (const char *)text.data : "");
+        bytes_unref(answer);
+        return wait->completion.status;
+    }
+    *value = answer;
+    return OK;
+}
+
+enum status actor_start_root(struct actor_system *system, const struct actor_start *start,
+                             char id[ACTOR_ID_BYTES], struct error *error) {
+    struct program_request request = {.manifest = slice_text(start->manifest),
+                                      .has_state = start->has_state,
+                                      .state = start->state};
+    struct program *program = NULL;
+    enum status status = program_load(system, &request, &program, error);
+    if (status != OK) {
+        return status;
+    }
+    struct actor *actor = NULL;
+    status = actor_create(system, NULL, program, start->id, program->manifest->initial_state,
+                          &actor, error);
+    program_unref(program);
+    if (status != OK) {
+        return status;
+    }
+    memcpy(id, actor->head.id, ACTOR_ID_BYTES);
+    struct outside_wait wait;
+    outside_init(&wait, system);
+    system_lock(system);
+    completion_link(&wait.completion, &actor->starters);
+    system_unlock(system);
+    actor_control(actor, CONTROL_START);
+    struct bytes *nothing = NULL;
+    system_lock(system);
+    status = outside_wait(&wait, UINT64_MAX, &nothing, error);
+    system_unlock(system);
+    bytes_unref(nothing);
+    actor_unref(actor);
+    return status;
+}
+
+// Gives a reference to an actor that takes messages of the kind.
+static enum status find_target(struct actor_system *system, const char *id, enum export_kind kind,
+                               struct actor **out, struct error *error) {
+    struct actor *actor = actor_find(system, slice_text(id));
+    if (actor == NULL) {
+        return error_set(error, ERR_NOT_FOUND, "no such actor: %s", id);
+    }
+    enum status status = OK;
+    if (actor_status(actor) == ACTOR_CRASHED) {
+        status = error_set(error, ERR_CLOSED, "actor %s has crashed", id);
+    } else if (!actor->program->exports[kind].is_present) {
+        status = error_set(error, ERR_UNSUPPORTED, "actor does not handle %s", export_name(kind));
+    }
+    if (status != OK) {
+        actor_unref(actor);
+        return status;
+    }
+    *out = actor;
+    return OK;
+}
+
+static enum status check_size(const struct actor *target, struct slice message,
+                              struct error *error) {
+    uint64_t most = target->program->manifest->limits.message_bytes;
+    if (message.size > most) {
+        return error_set(error, ERR_LIMIT,
+                         "message of %zu bytes is over the limit of %llu (limits.message_bytes)",
+                         message.size, (unsigned long long)most);
+    }
+    return OK;
+}
+
+enum status actor_send_from_outside(struct actor_system *system, const char *id, struct slice body,
+                                    struct error *error) {
+    struct actor *target = NULL;
+    enum status status = find_target(system, id, EXPORT_SEND, &target, error);
+    if (status != OK) {
+        return status;
+    }
+    status = check_size(target, body, error);
+    if (status == OK && !mailbox_reserve(target, body.size)) {
+        status = error_set(error, ERR_BUSY, "the mailbox of actor %s is full", id);
+    }
+    if (status == OK) {
+        struct message *message = message_new(MESSAGE_SEND, body);
+        message->is_counted = true;
+        mailbox_push(target, message);
+    }
+    actor_unref(target);
+    return status;
+}
+
+enum status actor_request_from_outside(struct actor_system *system, const char *id,
+                                       struct slice body, uint64_t timeout_ns, struct bytes **reply,
+                                       struct error *error) {
+    struct actor *target = NULL;
+    enum status status = find_target(system, id, EXPORT_REQUEST, &target, error);
+    if (status != OK) {
+        return status;
+    }
+    status = check_size(target, body, error);
+    if (status == OK && !mailbox_reserve(target, body.size)) {
+        status = error_set(error, ERR_BUSY, "the mailbox of actor %s is full", id);
+    }
+    if (status == OK) {
+        struct outside_wait wait;
+        outside_init(&wait, system);
+        struct request *request = request_new(system, &wait.completion, NULL);
+        struct message *message = message_new(MESSAGE_REQUEST, body);
+        message->is_counted = true;
+        atomic_fetch_add_explicit(&request->references, 1, memory_order_relaxed);
+        message->request = request;
+        busy_add(system);
+        mailbox_push(target, message);
+        system_lock(system);
+        status = outside_wait(&wait, timeout_ns, reply, error);
+        request->requester = NULL;
+        system_unlock(system);
+        busy_drop(system, 1);
+        request_unref(request);
+    }
+    actor_unref(target);
+    return status;
+}

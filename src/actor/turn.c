@@ -1,0 +1,645 @@
+// SPDX-License-Identifier: Apache-2.0
+// Turns: how a worker runs an actor. Start reading at actor_run, at the end.
+//
+// A turn is one call of one export on a fiber. The fiber hands control back to the worker when the
+// guest returned or trapped, when a host call must wait, or when it wants something done on the
+// worker's stack. Only the worker appends to the chain and hands effects over, in this order.
+#include <assert.h>
+#include <stdlib.h>
+
+#include "actor/internal.h"
+#include "base/log.h"
+
+enum {
+    BATCH_STEPS = 64,  // turns, or parts of turns, before others get their chance
+};
+
+// Beyond the guest's own limits: views of arguments and results of one call.
+#define ARENA_EXTRA_BYTES (1024U * 1024U)
+
+// ---- the pool
+// --------------------------------------------------------------------------------------
+
+static struct turn *turn_take(struct actor_system *system) {
+    pthread_mutex_lock(&system->turn_lock);
+    struct turn *turn = system->turns;
+    if (turn != NULL) {
+        system->turns = turn->next;
+    }
+    pthread_mutex_unlock(&system->turn_lock);
+    if (turn == NULL) {
+        turn = xcalloc(1, sizeof *turn);
+        arena_init(&turn->arena, 0);
+    }
+    return turn;
+}
+
+static void release_big(struct buf *buf) {
+    if (buf->capacity > 64U * 1024U) {
+        buf_release(buf);
+    }
+}
+
+static void turn_give(struct actor_system *system, struct turn *turn) {
+    arena_reset(&turn->arena);
+    release_big(&turn->calls);
+    release_big(&turn->event);
+    pthread_mutex_lock(&system->turn_lock);
+    turn->next = system->turns;
+    system->turns = turn;
+    pthread_mutex_unlock(&system->turn_lock);
+}
+
+void turn_pool_release(struct actor_system *system) {
+    while (system->turns != NULL) {
+        struct turn *turn = system->turns;
+        system->turns = turn->next;
+        arena_release(&turn->arena);
+        buf_release(&turn->calls);
+        buf_release(&turn->event);
+        free(turn);
+    }
+}
+
+// ---- on the fiber
+// ------------------------------------------------------------------------------------
+
+static void turn_main(void *argument) {
+    struct turn *turn = argument;
+    struct actor *actor = turn->actor;
+    if (turn->is_instantiation) {
+        turn->outcome = component_instantiate(actor->program->linked, actor, &actor->budget,
+                                              &actor->instance, &turn->error);
+    } else {
+        turn->outcome = component_call(actor->instance, actor->program->exports[turn->kind].index,
+                                       turn->args, &turn->result, &turn->arena, &turn->error);
+    }
+    turn->phase = TURN_FINISHED;
+}
+
+void turn_on_worker(struct turn *turn, void (*fn)(void *), void *argument) {
+    turn->on_worker = fn;
+    turn->on_worker_argument = argument;
+    turn->phase = TURN_ON_WORKER;
+    sched_fiber_park(turn->fiber);
+}
+
+void turn_effect(struct turn *turn, struct message *effect) {
+    effect->sender = bytes_ref(turn->actor->id);
+    effect->sender_index = turn->effect_index++;
+    effect->next = NULL;
+    *turn->outbox_end = effect;
+    turn->outbox_end = &effect->next;
+}
+
+static void wait_finished(struct completion *completion) {
+    struct turn *turn = CONTAINER_OF(completion, struct turn, wait);
+    turn->actor->waits_for = NULL;
+    turn->actor->waiting = NULL;
+    // Release: the worker's acquire in turn_can_go_on sees the status and value.
+    atomic_store_explicit(&turn->wait_done, true, memory_order_release);
+    sched_wake(&turn->actor->task);
+}
+
+struct completion *turn_prepare_wait(struct turn *turn) {
+    assert(turn->wait.previous == NULL);
+    turn->wait = (struct completion){.is_armed = true, .done = wait_finished};
+    atomic_store_explicit(&turn->wait_done, false, memory_order_relaxed);
+    return &turn->wait;
+}
+
+// Lock held. Describes the cycle that waiting for `edge` would close; false when there is none.
+static bool would_close_cycle(const struct actor *self, const struct actor *edge,
+                              struct error *error) {
+    const struct actor *at = edge;
+    while (at != NULL && at != self) {
+        at = at->waits_for;
+    }
+    if (at == NULL) {
+        return false;
+    }
+    struct buf names = {0};
+    buf_format(&names, "%s", actor_id(self));
+    for (at = edge; at != NULL; at = at->waits_for) {
+        buf_format(&names, " -> %s", actor_id(at));
+        if (at == self || names.size > ERROR_MESSAGE_MAX / 2) {
+            break;
+        }
+    }
+    error_set(error, ERR_DEADLOCK, "waiting would never end: %s", buf_text(&names));
+    buf_release(&names);
+    return true;
+}
+
+enum status turn_wait(struct turn *turn, struct actor *edge, struct message *effect,
+                      uint64_t timeout_ns, enum status timer_status, struct bytes **value,
+                      struct error *error) {
+    struct actor *self = turn->actor;
+    enum status status = OK;
+    if (atomic_load(&self->stop_requested) || self->must_crash) {
+        status = error_set(error, ERR_STOPPING, "actor is stopping");
+    } else if (edge != NULL && would_close_cycle(self, edge, error)) {
+        status = ERR_DEADLOCK;
+    }
+    if (status != OK) {
+        turn->wait.is_armed = false;
+        completion_unlink(&turn->wait);
+        system_unlock(self->system);
+        if (effect != NULL) {
+            mailbox_consumed(effect->target != NULL ? effect->target : self, effect);
+            message_free(effect);
+        }
+        return status;
+    }
+    self->waits_for = edge;
+    self->waiting = &turn->wait;
+    system_unlock(self->system);
+    if (effect != NULL) {
+        turn_effect(turn, effect);
+    }
+    turn->timer_ns = timeout_ns;
+    turn->timer_status = timer_status;
+    turn->phase = TURN_WAITING;
+    sched_fiber_park(turn->fiber);
+    // The value belongs to this turn now: the completion is not armed any more.
+    struct bytes *answer = turn->wait.value;
+    turn->wait.value = NULL;
+    status = turn->wait.status;
+    if (status != OK) {
+        struct slice text = bytes_slice(answer);
+        error_set(error, status, "%.*s", (int)text.size,
+                  text.size > 0 ? (const char *)text.data : "");
+        bytes_unref(answer);
+        return status;
+    }
+    if (value != NULL) {
+        *value = answer;
+    } else {
+        bytes_unref(answer);
+    }
+    return OK;
+}
+
+// ---- on the worker
+// -----------------------------------------------------------------------------------
+
+static void timer_fired(struct sched_timer *timer) {
+    struct turn *turn = CONTAINER_OF(timer, struct turn, timer);
+    struct actor_system *system = turn->actor->system;
+    system_lock(system);
+    completion_finish(&turn->wait, turn->timer_status,
+                      turn->timer_status == OK ? NULL : text_bytes("timed out"));
+    system_unlock(system);
+}
+
+static void reply_now(struct actor_system *system, struct message *effect) {
+    system_lock(system);
+    request_finish(effect->request, (enum status)effect->status, bytes_copy(message_body(effect)));
+    system_unlock(system);
+}
+
+// Gives the leg's effects to the world, in the order they were made. The leg is in the log.
+static void hand_over(struct turn *turn) {
+    struct actor *self = turn->actor;
+    struct message *effect = turn->outbox;
+    turn->outbox = NULL;
+    turn->outbox_end = &turn->outbox;
+    turn->effect_index = 0;
+    while (effect != NULL) {
+        struct message *next = effect->next;
+        effect->sender_seq = self->head.next_seq - 1;
+        if (effect->kind == EFFECT_REPLY) {
+            reply_now(self->system, effect);
+            message_free(effect);
+        } else if (effect->kind == EFFECT_SPAWN) {
+            spawn_begin(effect->spawn);
+            message_free(effect);
+        } else if (effect->kind == EFFECT_STOP_CHILD) {
+            system_lock(self->system);
+            actor_request_stop(effect->target, false, NULL);
+            system_unlock(self->system);
+            message_free(effect);
+        } else if (effect->kind == EFFECT_RESTART_CHILD) {
+            actor_control(effect->target, CONTROL_RESTART);
+            message_free(effect);
+        } else {
+            struct actor *target = effect->target;
+            effect->target = NULL;
+            mailbox_push(target, effect);
+            actor_unref(target);
+        }
+        effect = next;
+    }
+}
+
+// The leg could not be recorded: nothing of it may be seen.
+static void drop_effects(struct turn *turn) {
+    while (turn->outbox != NULL) {
+        struct message *effect = turn->outbox;
+        turn->outbox = effect->next;
+        if (effect->is_counted && effect->target != NULL) {
+            mailbox_consumed(effect->target, effect);
+        }
+        if (effect->request != NULL) {
+            system_lock(turn->actor->system);
+            request_finish(effect->request, ERR_IO, text_bytes("the chain cannot be written"));
+            system_unlock(turn->actor->system);
+        }
+        if (effect->kind == EFFECT_SPAWN) {
+            spawn_abandon(effect->spawn);
+        }
+        message_free(effect);
+    }
+    turn->outbox_end = &turn->outbox;
+}
+
+static const char cannot_record[] = "the chain cannot be written";
+
+// Lock not held. After a handled message: answers to whoever depends on it.
+static void settle_message(struct turn *turn, enum leg_outcome outcome, const char *trap) {
+    struct actor *actor = turn->actor;
+    struct message *message = turn->message;
+    struct slice error_text = slice_of(NULL, 0);
+    if (outcome == LEG_ERROR) {
+        error_text = slice_of(turn->result.items->bytes, turn->result.items->count);
+    }
+    const struct value *tuple = outcome == LEG_OK ? turn->result.items->items : NULL;
+    struct message *notices = NULL;
+    system_lock(actor->system);
+    if (message->kind == MESSAGE_REQUEST) {
+        struct request *request = message->request;
+        bool is_old = actor->program->exports[EXPORT_REQUEST].is_old_shape;
+        if (outcome == LEG_ERROR) {
+            request_finish(request, ERR_GUEST, bytes_copy(error_text));
+        } else if (outcome == LEG_OK) {
+            const struct value *answer = tuple[1].items;
+            if (!is_old) {
+                answer = answer->which == 1 ? answer->items : NULL;
+            }
+            if (answer != NULL) {
+                request_finish(request, OK, bytes_copy(slice_of(answer->bytes, answer->count)));
+            }
+        }
+    } else if (message->kind == MESSAGE_CHANNEL_OPEN) {
+        if (outcome == LEG_OK) {
+            const struct value *accept = tuple[1].items;  // the record: {accepted, message}
+            const struct value *text = &accept->items[1];
+            struct slice body = slice_of(NULL, 0);
+            if (text->which == 1) {
+                body = slice_of(text->items->bytes, text->items->count);
+            }
+            bool accepted = accept->items[0].bits != 0;
+            struct message *first = NULL;
+            if (accepted && text->which == 1) {
+                first = message_new(MESSAGE_CHANNEL, body);
+                first->sender = bytes_ref(actor->id);
+                first->sender_seq = actor->head.next_seq - 1;
+            }
+            channel_decide(actor, message->channel, accepted, body, first, &notices);
+        } else if (outcome == LEG_ERROR) {
+            channel_decide(actor, message->channel, false, error_text, NULL, &notices);
+        } else {
+            channel_refuse(message->channel, ERR_CLOSED, trap);
+        }
+    }
+    system_unlock(actor->system);
+    while (notices != NULL) {
+        struct message *next = notices->next;
+        struct actor *target = notices->target;
+        notices->target = NULL;
+        mailbox_push(target, notices);
+        actor_unref(target);
+        notices = next;
+    }
+}
+
+static void turn_end(struct turn *turn) {
+    struct actor *actor = turn->actor;
+    if (turn->message != NULL) {
+        mailbox_consumed(actor, turn->message);
+        message_free(turn->message);
+        turn->message = NULL;
+    }
+    sched_fiber_free(turn->fiber);
+    turn->fiber = NULL;
+    actor->turn = NULL;
+    turn_give(actor->system, turn);
+}
+
+// Whether the result broke a limit of the actor's; says which in turn->error.
+static bool breaks_limit(struct turn *turn, const struct value *state) {
+    uint64_t most = turn->actor->program->manifest->limits.state_bytes;
+    if (state->which == 1 && state->items->count > most) {
+        error_set(&turn->error, ERR_LIMIT,
+                  "state of %u bytes is over the limit of %llu (limits.state_bytes)",
+                  state->items->count, (unsigned long long)most);
+        return true;
+    }
+    return false;
+}
+
+static void finish_trapped(struct turn *turn) {
+    struct actor *actor = turn->actor;
+    char reason[ERROR_MESSAGE_MAX];
+    memcpy(reason, turn->error.message, sizeof reason);
+    bool is_instantiation = turn->is_instantiation;
+    bool is_init = turn->kind == EXPORT_INIT;
+    if (record_leg(turn, LEG_TRAP, NULL)) {
+        hand_over(turn);
+    } else {
+        drop_effects(turn);
+    }
+    if (turn->message != NULL) {
+        settle_message(turn, LEG_TRAP, reason);
+    }
+    turn_end(turn);
+    if (is_instantiation) {
+        lifecycle_instance_made(actor, false, &(struct error){.code = ERR_TRAP});
+        lifecycle_started(actor, false, reason);
+    } else if (is_init) {
+        lifecycle_started(actor, false, reason);
+    } else {
+        lifecycle_crashed(actor, reason);
+    }
+}
+
+static void finish_returned(struct turn *turn) {
+    struct actor *actor = turn->actor;
+    bool is_ok = turn->result.which == 0;
+    struct bytes *state = NULL;
+    if (is_ok) {
+        const struct value *option = &turn->result.items->items[0];
+        if (breaks_limit(turn, option)) {
+            finish_trapped(turn);
+            return;
+        }
+        if (option->which == 1) {
+            state = bytes_copy(slice_of(option->items->bytes, option->items->count));
+        }
+    }
+    enum leg_outcome outcome = is_ok ? LEG_OK : LEG_ERROR;
+    bool is_init = turn->kind == EXPORT_INIT;
+    if (!record_leg(turn, outcome, state)) {
+        bytes_unref(state);
+        drop_effects(turn);
+        if (turn->message != NULL) {
+            settle_message(turn, LEG_TRAP, cannot_record);
+        }
+        turn_end(turn);
+        if (is_init) {
+            lifecycle_started(actor, false, cannot_record);
+        } else {
+            lifecycle_crashed(actor, cannot_record);
+        }
+        return;
+    }
+    if (state != NULL) {
+        lifecycle_set_state(actor, state);
+    }
+    hand_over(turn);
+    if (turn->message != NULL) {
+        settle_message(turn, outcome, NULL);
+    }
+    if (is_init) {
+        struct buf text = {0};
+        if (!is_ok) {
+            buf_append(&text, turn->result.items->bytes, turn->result.items->count);
+        }
+        turn_end(turn);
+        lifecycle_started(actor, is_ok, buf_text(&text));
+        buf_release(&text);
+        return;
+    }
+    if (!is_ok) {
+        struct bytes *text =
+            bytes_copy(slice_of(turn->result.items->bytes, turn->result.items->count));
+        turn_end(turn);
+        if (actor->program->manifest->on_error == MANIFEST_ON_ERROR_CRASH) {
+            struct buf reason = {0};
+            buf_append_slice(&reason, bytes_slice(text));
+            lifecycle_crashed(actor, buf_text(&reason));
+            buf_release(&reason);
+        } else {
+            lifecycle_notify_error(actor, bytes_slice(text));
+        }
+        bytes_unref(text);
+        return;
+    }
+    turn_end(turn);
+}
+
+static void finish_instantiation(struct turn *turn) {
+    struct actor *actor = turn->actor;
+    bool recorded = record_leg(turn, LEG_OK, NULL);
+    if (recorded) {
+        hand_over(turn);
+    } else {
+        drop_effects(turn);
+    }
+    turn_end(turn);
+    if (recorded) {
+        lifecycle_instance_made(actor, true, NULL);
+    } else {
+        lifecycle_started(actor, false, cannot_record);
+    }
+}
+
+// Runs the fiber until the turn ends or must wait.
+static void turn_go(struct turn *turn) {
+    for (;;) {
+        turn->phase = TURN_RUNNING;
+        wasm_context_bind(&turn->context);
+        bool is_finished = sched_fiber_resume(turn->fiber);
+        wasm_context_unbind(&turn->context);
+        if (is_finished) {
+            break;
+        }
+        if (turn->phase == TURN_ON_WORKER) {
+            turn->on_worker(turn->on_worker_argument);
+            continue;
+        }
+        assert(turn->phase == TURN_WAITING);
+        if (record_leg(turn, LEG_WAITING, NULL)) {
+            hand_over(turn);
+        } else {
+            drop_effects(turn);
+            system_lock(turn->actor->system);
+            completion_finish(&turn->wait, ERR_IO, text_bytes("%s", cannot_record));
+            system_unlock(turn->actor->system);
+        }
+        turn->leg++;
+        if (turn->timer_ns != 0 && !atomic_load_explicit(&turn->wait_done, memory_order_acquire)) {
+            struct actor_system *system = turn->actor->system;
+            uint64_t due = env_monotonic_ns(system->config.env) + turn->timer_ns;
+            sched_timer_arm(system->config.sched, &turn->timer, due, timer_fired);
+        }
+        return;
+    }
+    if (turn->outcome == COMPONENT_TRAPPED) {
+        finish_trapped(turn);
+    } else if (turn->is_instantiation) {
+        finish_instantiation(turn);
+    } else {
+        finish_returned(turn);
+    }
+}
+
+static void turn_resume(struct turn *turn) {
+    if (turn->timer_ns != 0) {
+        sched_timer_cancel(turn->actor->system->config.sched, &turn->timer);
+        turn->timer_ns = 0;
+    }
+    turn_go(turn);
+}
+
+static struct value text_value(struct slice text) {
+    return (struct value){.bytes = text.data, .count = (uint32_t)text.size};
+}
+
+// An option whose payload lies in one of the turn's two slots.
+static struct value option_value(struct turn *turn, size_t slot, bool is_some,
+                                 struct slice content) {
+    turn->option_item[slot] = text_value(content);
+    return (struct value){.items = is_some ? &turn->option_item[slot] : NULL,
+                          .which = is_some ? 1 : 0};
+}
+
+// Fills args: the state, and the tuple of the export's parameters.
+static void fill_arguments(struct turn *turn) {
+    struct actor *actor = turn->actor;
+    const struct message *message = turn->message;
+    turn->args[0] = option_value(turn, 0, actor->state != NULL, bytes_slice(actor->state));
+    turn->args[1] = (struct value){.items = turn->tuple, .count = 1};
+    bool is_old = actor->program->exports[turn->kind].is_old_shape;
+    struct value *tuple = turn->tuple;
+    switch (turn->kind) {
+        case EXPORT_INIT:
+            tuple[0] = text_value(bytes_slice(actor->id));
+            break;
+        case EXPORT_SEND:
+            tuple[0] = text_value(message_body(message));
+            break;
+        case EXPORT_REQUEST:
+            tuple[is_old ? 0 : 1] = text_value(message_body(message));
+            if (!is_old) {
+                tuple[0] = text_value(slice_text(message->request->id));
+            }
+            break;
+        case EXPORT_CHANNEL_OPEN:
+            tuple[is_old ? 0 : 1] = text_value(message_body(message));
+            if (!is_old) {
+                tuple[0] = text_value(slice_text(message->channel->id));
+            }
+            break;
+        case EXPORT_CHANNEL_MESSAGE:
+            tuple[0] = text_value(slice_text(message->channel->id));
+            tuple[1] = text_value(message_body(message));
+            break;
+        case EXPORT_CHANNEL_CLOSE:
+            tuple[0] = text_value(slice_text(message->channel->id));
+            break;
+        case EXPORT_CHILD_ERROR:
+            // wit-actor-error: {error-type: internal, data: some(text)}
+            turn->record[0] = (struct value){.which = 5};
+            turn->record[1] = option_value(turn, 1, true, message_body(message));
+            tuple[0] = text_value(bytes_slice(message->child));
+            tuple[1] = (struct value){.items = turn->record, .count = 2};
+            break;
+        case EXPORT_CHILD_EXIT:
+            tuple[0] = text_value(bytes_slice(message->child));
+            tuple[1] = option_value(turn, 1, message->has_body, message_body(message));
+            break;
+        case EXPORT_CHILD_STOP:
+            tuple[0] = text_value(bytes_slice(message->child));
+            break;
+        case EXPORT_COUNT:
+            assert(!"not an export");
+    }
+}
+
+// Begins and runs a turn. Takes the message.
+static void turn_start(struct actor *actor, enum export_kind kind, bool is_instantiation,
+                       struct message *message) {
+    struct actor_system *system = actor->system;
+    const struct manifest_limits *limits = &actor->program->manifest->limits;
+    struct turn *turn = turn_take(system);
+    turn->actor = actor;
+    turn->kind = kind;
+    turn->is_instantiation = is_instantiation;
+    turn->message = message;
+    turn->leg = 0;
+    turn->effect_index = 0;
+    turn->outbox = NULL;
+    turn->outbox_end = &turn->outbox;
+    turn->error.code = OK;
+    turn->error.message[0] = '\0';
+    turn->call_name = NULL;
+    turn->call_waited = false;
+    turn->call_count = 0;
+    buf_clear(&turn->calls);
+    turn->timer_ns = 0;
+    turn->wait.is_armed = false;
+    turn->wait.previous = NULL;
+    turn->arena.limit_bytes = 4 * (limits->message_bytes + limits->state_bytes) + ARENA_EXTRA_BYTES;
+    struct error error = {0};
+    if (sched_fiber_new(system->config.sched, limits->stack_bytes, turn_main, turn, &turn->fiber,
+                        &error) != OK) {
+        // No stack to be had: the message is lost to this actor, as in a crash.
+        turn->error = error;
+        turn->fiber = NULL;
+        fatal("%s", error.message);
+    }
+    struct sched_stack stack = sched_fiber_stack(turn->fiber);
+    wasm_context_init(&turn->context, stack.low, stack.guard_low);
+    wasm_context_begin(&turn->context, limits->turn_cpu_ms * 1000000U);
+    actor->turn = turn;
+    if (!is_instantiation) {
+        fill_arguments(turn);
+    }
+    turn_go(turn);
+}
+
+static void start_message(struct actor *actor, struct message *message) {
+    if (message->kind == MESSAGE_REQUEST) {
+        system_lock(actor->system);
+        request_deliver(message->request, actor);
+        system_unlock(actor->system);
+    }
+    turn_start(actor, (enum export_kind)message->kind, false, message);
+}
+
+void turn_instantiate(struct actor *actor) {
+    turn_start(actor, EXPORT_INIT, true, NULL);
+}
+
+void turn_init(struct actor *actor) {
+    turn_start(actor, EXPORT_INIT, false, NULL);
+}
+
+enum sched_next actor_run(struct sched_task *task) {
+    struct actor *actor = CONTAINER_OF(task, struct actor, task);
+    for (uint32_t steps = 0; steps < BATCH_STEPS; steps++) {
+        struct turn *turn = actor->turn;
+        if (turn != NULL) {
+            if (!atomic_load_explicit(&turn->wait_done, memory_order_acquire)) {
+                return SCHED_IDLE;
+            }
+            turn_resume(turn);
+            continue;
+        }
+        if (lifecycle_step(actor)) {
+            continue;
+        }
+        struct message *message = actor_status(actor) == ACTOR_RUNNING && !actor->is_stopping
+                                      ? mailbox_next(actor)
+                                      : NULL;
+        if (message == NULL) {
+            uint32_t tokens = actor->tokens;
+            actor->tokens = 0;
+            busy_drop(actor->system, tokens);
+            return SCHED_IDLE;
+        }
+        start_message(actor, message);
+    }
+    return SCHED_AGAIN;
+}

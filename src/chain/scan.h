@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading the log front to back, batch by batch: opening, verifying and following all use this one
+// walk. It checks checksums, positions, batch bounds, footers and the order of segments; what the
+// frames mean is left to the caller. Used by one thread at a time.
+//
+// A scan that reached the end may go on later: it then sees what a live writer added.
+#ifndef CHAIN_SCAN_H
+#define CHAIN_SCAN_H
+
+#include "chain/format.h"
+
+enum { SEGMENT_NAME_BYTES = 64 };
+
+// Where and why a log is not as it should be.
+struct damage {
+    char segment[SEGMENT_NAME_BYTES];  // file name
+    uint64_t offset;                   // in the file
+    char reason[256];
+    bool has_frame;      // the header of the damaged frame could be read, and says:
+    struct frame frame;  // body is within the scan's batch, or NULL
+    uint64_t body_left;  // bytes of the body that are there
+};
+
+struct scan {
+    // Settings.
+    const char *folder;
+    bool with_digest;  // compute and compare digests (one SHA-256 pass over everything)
+
+    // The segment being read; number 0 before the first.
+    uint32_t number;
+    int file;  // -1 when none is open
+    uint64_t file_bytes;
+    uint64_t base;           // position of its first batch
+    uint64_t footer_offset;  // 0 while it is not sealed
+    bool is_finished;        // its footer was passed
+
+    // Where the next batch begins.
+    uint64_t offset;    // in the file
+    uint64_t position;  // in the log
+    uint64_t previous_batch;
+    uint64_t segment_previous;          // previous_batch as it was at `base`
+    struct segment_sum sum;             // of the segment so far; digest only with_digest
+    uint8_t next_digest[SHA256_BYTES];  // that the next segment's header must hold
+    bool has_next_digest;
+
+    // The batch whose frames are being given.
+    struct buf batch;
+    size_t at;
+    uint64_t batch_position;
+    uint64_t batch_offset;
+    uint32_t events_left;
+
+    // At the end: bytes behind the last good batch of the last segment that are no batch yet. A
+    // writer's unfinished work, or what a crash left.
+    bool has_tail;
+    struct damage damage;
+};
+
+typedef enum scan_result {
+    SCAN_FRAME,    // *frame is an event or actor frame
+    SCAN_END,      // nothing more now
+    SCAN_DAMAGED,  // scan->damage says where
+    SCAN_FAILED,   // *error says what could not be read
+} scan_result;
+
+void scan_init(struct scan *scan, const char *folder, bool with_digest);
+void scan_release(struct scan *scan);
+// Gives the next event or actor frame; its body borrows until the next call.
+enum scan_result scan_next(struct scan *scan, struct frame *frame, struct error *error);
+// File offset of a frame of the current batch.
+static inline uint64_t scan_offset_of(const struct scan *scan, uint64_t position) {
+    return scan->batch_offset + (position - scan->batch_position);
+}
+// Turns scan->damage into ERR_DAMAGED with folder, file and offset.
+enum status scan_damage_error(const struct scan *scan, struct error *error);
+
+// "00000001.log"
+void segment_name(uint32_t number, char out[SEGMENT_NAME_BYTES]);
+// Opens a segment for reading: descriptor, -1 when it does not exist (*error clear), -2 on failure.
+int segment_open(const char *folder, uint32_t number, struct error *error);
+// Largest and smallest segment number in the folder, 0 and 0 when there is none. Other files are
+// passed over.
+enum status segment_range(const char *folder, uint32_t *first, uint32_t *last,
+                          struct error *error) MUST_CHECK;
+// Reads up to `size` bytes at `offset`, short only at the end of the file.
+enum status read_at(int file, uint64_t offset, uint8_t *out, size_t size, size_t *got,
+                    struct error *error) MUST_CHECK;
+
+#endif

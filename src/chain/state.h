@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of this room share: the log's state and who may touch it.
+//
+// Locks, in the order in which they are taken:
+//   registry  ids, numbers, and the scan of a read-only log
+//   lock      buffers, positions, the writer's and the syncer's state
+// An appender reserves room under `lock`, fills it without a lock and counts itself out of
+// buffer->fillers; the writer writes a buffer only when nobody fills it.
+#ifndef CHAIN_STATE_H
+#define CHAIN_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "chain/chain.h"
+#include "chain/format.h"
+#include "chain/scan.h"
+
+// One chain of the log. Never freed before the log.
+struct chain_actor {
+    char *id;
+    uint32_t number;  // 0 until its first event was appended; written under `registry`
+    uint8_t nonce[CHAIN_NONCE_BYTES];
+    // Of the last event frame, NO_POSITION before the first. Stored with release when the frame is
+    // complete, by the owner of the head; loaded with acquire by readers, who then see the frame.
+    _Atomic uint64_t last_position;
+};
+
+// One of the two buffers: a batch in the making.
+struct log_buffer {
+    uint8_t *data;  // begins with room for the batch frame
+    uint64_t capacity;
+    uint64_t used;
+    uint64_t position;       // of data[0]
+    uint64_t opened_ns;      // when its first frame came
+    struct segment_sum sum;  // events and times
+    // Appenders that reserved and still fill: raised under `lock`, lowered with release outside;
+    // the writer's acquire load of 0 sees what they wrote.
+    _Atomic uint32_t fillers;
+};
+
+struct log_segment {
+    uint32_t number;
+    uint64_t base;
+};
+
+struct chain_log {
+    // Fixed after open.
+    char *folder;
+    uint64_t segment_bytes;
+    uint64_t buffer_bytes;
+    uint64_t flush_interval_ns;
+    uint64_t pending_most_bytes;
+    bool is_read_only;
+    bool no_sync;
+    struct env *env;
+    pthread_t writer_thread;
+    pthread_t sync_thread;
+    bool has_threads;
+
+    // Guarded by `registry`.
+    pthread_mutex_t registry;
+    struct map by_id;             // struct chain_actor *
+    struct chain_actor **actors;  // by number - 1
+    uint64_t actor_count;
+    uint64_t actor_capacity;
+    struct scan scan;  // kept open by a read-only log to follow a live writer
+
+    // Guarded by `lock`.
+    pthread_mutex_t lock;
+    pthread_cond_t wake_writer;
+    pthread_cond_t wake_sync;
+    pthread_cond_t progress;  // written, synced, room or an error
+    struct log_buffer buffers[2];
+    struct log_buffer *active;  // frames go here
+    struct log_buffer *full;    // for the writer; NULL: the other buffer is free
+    uint64_t written;
+    uint64_t synced;
+    uint64_t event_count;
+    uint64_t sync_count;
+    uint64_t writer_cpu_ns;
+    uint64_t sync_cpu_ns;
+    bool flush_now;    // somebody waits for what is in the active buffer
+    bool is_stopping;  // set by close
+    bool is_syncing;   // the syncer uses `file`
+    bool is_rolling;   // the writer is about to change `file`
+    bool sync_failed;
+    bool writer_ended;
+    struct error failure;  // sticky; code OK while all is well
+    struct log_segment *segments;
+    uint64_t segment_count;
+    uint64_t segment_capacity;
+    int file;  // the segment being written, -1: none; changed by the writer under `lock`
+
+    // Only the writer (and open, before it starts).
+    uint32_t segment_number;  // of `file`, or the last one sealed
+    uint64_t segment_base;
+    uint64_t segment_room;  // batches may fill this many bytes of the file
+    uint64_t previous_batch;
+    struct segment_sum sum;  // of the segment; sum.digest runs on over segments
+};
+
+// ---- registry (log.c), with `registry` held ----------------------------------------------------
+
+struct chain_actor *registry_add(struct chain_log *log, const char *id,
+                                 const uint8_t nonce[CHAIN_NONCE_BYTES]);
+void registry_number(struct chain_log *log, struct chain_actor *actor);
+// With `lock` held, or before the threads run.
+void segments_add(struct chain_log *log, uint32_t number, uint64_t base);
+
+// ---- recover.c ---------------------------------------------------------------------------------
+
+// Takes over the frames that log->scan gives next, up to the end. With `registry` held, or before
+// the log is shared.
+enum status log_follow(struct chain_log *log, struct error *error) MUST_CHECK;
+// After log_follow: cuts the torn tail of the last segment, if there is one, and seals it.
+enum status log_repair(struct chain_log *log, struct error *error) MUST_CHECK;
+
+// ---- writer.c ----------------------------------------------------------------------------------
+
+enum status writer_start(struct chain_log *log, struct error *error) MUST_CHECK;
+// Flushes, ends both threads and seals. Returns the sticky failure, if any.
+enum status writer_stop(struct chain_log *log, struct error *error) MUST_CHECK;
+// With `lock` held and log->full NULL: gives the active buffer to the writer.
+void writer_swap(struct chain_log *log);
+// Writes footer and trailer at `offset`, trims and (unless no_sync) syncs.
+enum status segment_seal(int file, const char *folder, uint32_t number,
+                         const struct segment_sum *sum, uint64_t offset, bool no_sync,
+                         struct error *error) MUST_CHECK;
+enum status folder_sync(const char *folder, struct error *error) MUST_CHECK;
+
+// ---- reader.c ----------------------------------------------------------------------------------
+
+// A file window that frames are read through, owned by a reader.
+struct window {
+    uint32_t number;  // segment, 0: none open
+    int file;
+    uint64_t start;  // file offset of bytes.data[0]
+    uint64_t limit;  // file offset up to which the log is known to be written
+    struct buf bytes;
+};
+void window_release(struct window *window);
+// Gives the frame at `position`, checked; borrows from the window until the next call. `backward`
+// says that the next one wanted lies before it.
+enum status window_frame(struct chain_log *log, struct window *window, uint64_t position,
+                         bool backward, struct frame *frame, struct error *error) MUST_CHECK;
+
+#endif

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// theater: run actors that are WebAssembly components; look at and verify their chains.
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const char help[] =
+    "theater - actors that are WebAssembly components, with a verifiable history\n"
+    "\n"
+    "  theater run MANIFEST [options]      start an actor in a node of its own\n"
+    "      --data DIR        data folder (default $THEATER_HOME, else ~/.theater)\n"
+    "      --id ID           the actor's id (default: the manifest's, else generated)\n"
+    "      --state FILE|JSON initial state, merged over the manifest's\n"
+    "      --send MSG        send a message; may be repeated\n"
+    "      --request MSG     send a request and print the reply; may be repeated\n"
+    "      --until-idle      end when nothing is left to do\n"
+    "      --timeout S       end after S seconds with exit code 4\n"
+    "      --json            replies as JSON\n"
+    "      --quiet           no log lines of actors on stderr\n"
+    "      --workers N       worker threads (default: as many as CPUs)\n"
+    "  theater chain list                  the actors with a chain\n"
+    "  theater chain show ACTOR            its events, one line each (--json for all of it)\n"
+    "  theater chain export ACTOR          its events as JSON lines\n"
+    "  theater chain verify [ACTOR]        check every hash; exit code 5 names the first bad "
+    "event\n"
+    "      --data DIR        data folder\n"
+    "      --from N          first sequence number to show or export\n"
+    "  theater inspect FILE                what a component imports, exports and needs\n"
+    "  theater help, theater --version\n"
+    "\n"
+    "ACTOR is an id, or the beginning of one if it is unique.\n"
+    "Exit codes: 0 good, 1 error, 2 usage, 3 a request was answered with an error, 4 timeout,\n"
+    "5 a chain does not verify, 130 or 143 ended by SIGINT or SIGTERM.\n";
+
+int cli_error(const struct error *error) {
+    fprintf(stderr, "theater: %s\n", error->message);
+    return EXIT_ERROR;
+}
+
+int cli_usage(const char *command, const char *format, ...) {
+    fprintf(stderr, "theater%s%s: ", command[0] != '\0' ? " " : "", command);
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\nTry 'theater help'.\n");
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv) {
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } commands[] = {{"run", cli_run}, {"chain", cli_chain}, {"inspect", cli_inspect}};
+    if (argc < 2) {
+        fputs(help, stderr);
+        return EXIT_USAGE;
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        fputs(help, stdout);
+        return EXIT_GOOD;
+    }
+    if (strcmp(word, "--version") == 0) {
+        puts("theater 0.1.0");
+        return EXIT_GOOD;
+    }
+    for (size_t i = 0; i < COUNT_OF(commands); i++) {
+        if (strcmp(word, commands[i].name) == 0) {
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    return cli_usage("", "there is no command '%s'", word);
+}

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+// theater run: an embedded node with one root actor, in this process.
+//
+// Replies go to stdout, everything else to stderr. The first SIGINT or SIGTERM drains and stops
+// children before parents; the second ends the process at once.
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "codec/cbor.h"
+#include "node/node.h"
+
+enum { ACTIONS_MOST = 100000, STATE_MOST_BYTES = 64 * 1024 * 1024 };
+
+struct action {
+    bool is_request;
+    const char *message;
+};
+
+struct run {
+    // options
+    const char *manifest;
+    const char *data;
+    const char *id;
+    const char *state;
+    struct action *actions;
+    size_t action_count;
+    bool until_idle;
+    bool json;
+    bool quiet;
+    uint32_t workers;
+    uint64_t timeout_ns;  // UINT64_MAX: none
+    // what happens
+    struct node *node;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool has_ended;   // lock: the root actor is gone
+    bool has_failed;  // lock: it was not its own wish
+    int signal;       // lock: the first one that came
+    pthread_t signal_thread;
+};
+
+static void root_ended(void *context, const char *id, const char *reason) {
+    struct run *run = context;
+    if (reason != NULL) {
+        log_line(LOG_ERROR, "actor %s was stopped: %s", id, reason);
+    }
+    pthread_mutex_lock(&run->lock);
+    run->has_ended = true;
+    run->has_failed = reason != NULL;
+    pthread_cond_broadcast(&run->changed);
+    pthread_mutex_unlock(&run->lock);
+}
+
+// SIGUSR1 ends the thread; it is sent by this process only, at the end.
+static void *wait_for_signals(void *argument) {
+    struct run *run = argument;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
+    for (;;) {
+        int number = 0;
+        if (sigwait(&set, &number) != 0 || number == SIGUSR1) {
+            return NULL;
+        }
+        pthread_mutex_lock(&run->lock);
+        bool is_second = run->signal != 0;
+        run->signal = number;
+        pthread_cond_broadcast(&run->changed);
+        pthread_mutex_unlock(&run->lock);
+        if (is_second) {
+            log_line(LOG_WARNING, "ended at once");
+            _exit(128 + number);
+        }
+        log_line(LOG_INFO, "stopping; once more to end at once");
+        actor_system_request_stop(node_actors(run->node));
+    }
+}
+
+static void block_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+// ---- options
+// -------------------------------------------------------------------------------------
+
+static bool parse_seconds(const char *text, uint64_t *out_ns) {
+    // By hand, because strtod follows the locale's decimal point.
+    uint64_t whole = 0;
+    uint64_t nanos = 0;
+    const char *at = text;
+    if (*at < '0' || *at > '9') {
+        return false;
+    }
+    for (; *at >= '0' && *at <= '9'; at++) {
+        whole = whole * 10 + (uint64_t)(*at - '0');
+        if (whole > 1000000000U) {
+            return false;
+        }
+    }
+    if (*at == '.') {
+        uint64_t unit = 100000000U;
+        for (at++; *at >= '0' && *at <= '9'; at++) {
+            nanos += (uint64_t)(*at - '0') * unit;
+            unit /= 10;
+        }
+    }
+    *out_ns = whole * 1000000000U + nanos;
+    return *at == '\0';
+}
+
+static bool parse_options(struct run *run, int argc, char **argv, int *code) {
+    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
+                                            {"id", required_argument, NULL, 'i'},
+                                            {"state", required_argument, NULL, 's'},
+                                            {"send", required_argument, NULL, 'm'},
+                                            {"request", required_argument, NULL, 'r'},
+                                            {"until-idle", no_argument, NULL, 'u'},
+                                            {"timeout", required_argument, NULL, 't'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"quiet", no_argument, NULL, 'q'},
+                                            {"workers", required_argument, NULL, 'w'},
+                                            {NULL, 0, NULL, 0}};
+    run->timeout_ns = UINT64_MAX;
+    run->actions = xcalloc((size_t)argc, sizeof *run->actions);
+    opterr = 0;
+    for (;;) {
+        int option = getopt_long(argc, argv, ":", options, NULL);
+        if (option == -1) {
+            break;
+        }
+        uint64_t seconds = 0;
+        switch (option) {
+            case 'd':
+                run->data = optarg;
+                break;
+            case 'i':
+                run->id = optarg;
+                break;
+            case 's':
+                run->state = optarg;
+                break;
+            case 'm':
+            case 'r':
+                run->actions[run->action_count++] =
+                    (struct action){.is_request = option == 'r', .message = optarg};
+                break;
+            case 'u':
+                run->until_idle = true;
+                break;
+            case 't':
+                if (!parse_seconds(optarg, &run->timeout_ns)) {
+                    *code = cli_usage("run", "--timeout takes seconds, not '%s'", optarg);
+                    return false;
+                }
+                break;
+            case 'j':
+                run->json = true;
+                break;
+            case 'q':
+                run->quiet = true;
+                break;
+            case 'w':
+                if (!parse_seconds(optarg, &seconds) || seconds % 1000000000U != 0 ||
+                    seconds > 1024 * 1000000000ULL) {
+                    *code = cli_usage("run", "--workers takes a number, not '%s'", optarg);
+                    return false;
+                }
+                run->workers = (uint32_t)(seconds / 1000000000U);
+                break;
+            case ':':
+                *code = cli_usage("run", "%s needs a value", argv[optind - 1]);
+                return false;
+            default:
+                *code = cli_usage("run", "there is no option '%s'", argv[optind - 1]);
+                return false;
+        }
+    }
+    if (optind != argc - 1) {
+        *code = optind >= argc
+                    ? cli_usage("run", "which manifest?")
+                    : cli_usage("run", "one manifest only, not also '%s'", argv[optind + 1]);
+        return false;
+    }
+    run->manifest = argv[optind];
+    return true;
+}
+
+// ---- what it does
+// --------------------------------------------------------------------------------
+
+static uint64_t time_left(const struct run *run, uint64_t start_ns) {
+    if (run->timeout_ns == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    uint64_t spent = env_monotonic_ns(env_system()) - start_ns;
+    return spent >= run->timeout_ns ? 0 : run->timeout_ns - spent;
+}
+
+static void print_json_bytes(const char *key, struct slice content) {
+    struct buf item = {0};
+    struct buf line = {0};
+    cbor_bytes(&item, content);
+    buf_format(&line, "{\"%s\":", key);
+    cbor_to_json(buf_slice(&item), &line);
+    buf_append_text(&line, "}\n");
+    fwrite(line.data, 1, line.size, stdout);
+    buf_release(&item);
+    buf_release(&line);
+}
+
+static int do_request(struct run *run, const char *id, const char *message, uint64_t left_ns) {
+    struct error error = {0};
+    struct bytes *reply = NULL;
+    enum status status = actor_request_from_outside(node_actors(run->node), id, slice_text(message),
+                                                    left_ns, &reply, &error);
+    if (status != OK) {
+        if (run->json) {
+            print_json_bytes("error", slice_text(error.message));
+        }
+        log_line(LOG_ERROR, "request failed: %s", error.message);
+        fflush(stdout);
+        return status == ERR_TIMEOUT ? EXIT_TIMEOUT : EXIT_REPLY_ERROR;
+    }
+    if (run->json) {
+        print_json_bytes("reply", bytes_slice(reply));
+    } else {
+        fwrite(reply->data, 1, reply->size, stdout);
+        fputc('\n', stdout);
+    }
+    fflush(stdout);
+    bytes_unref(reply);
+    return EXIT_GOOD;
+}
+
+static int do_actions(struct run *run, const char *id, uint64_t start_ns) {
+    int code = EXIT_GOOD;
+    for (size_t i = 0; i < run->action_count; i++) {
+        struct error error = {0};
+        int one = EXIT_GOOD;
+        if (run->actions[i].is_request) {
+            one = do_request(run, id, run->actions[i].message, time_left(run, start_ns));
+        } else if (actor_send_from_outside(node_actors(run->node), id,
+                                           slice_text(run->actions[i].message), &error) != OK) {
+            one = cli_error(&error);
+        }
+        code = code == EXIT_GOOD ? one : code;
+    }
+    return code;
+}
+
+// Waits for the root actor's end, a signal, or the time-out.
+static int wait_for_end(struct run *run, uint64_t start_ns) {
+    int code = EXIT_GOOD;
+    pthread_mutex_lock(&run->lock);
+    while (!run->has_ended && run->signal == 0) {
+        uint64_t left = time_left(run, start_ns);
+        if (left == 0) {
+            code = EXIT_TIMEOUT;
+            break;
+        }
+        uint64_t due =
+            env_monotonic_ns(env_system()) + (left < 3600000000000U ? left : 3600000000000U);
+        struct timespec at = {.tv_sec = (time_t)(due / 1000000000U),
+                              .tv_nsec = (long)(due % 1000000000U)};
+        pthread_cond_timedwait(&run->changed, &run->lock, &at);
+    }
+    pthread_mutex_unlock(&run->lock);
+    return code;
+}
+
+static int drive(struct run *run, const char *id, uint64_t start_ns) {
+    int code = do_actions(run, id, start_ns);
+    if (run->until_idle) {
+        if (!actor_system_wait_idle(node_actors(run->node), time_left(run, start_ns)) &&
+            code == EXIT_GOOD) {
+            code = EXIT_TIMEOUT;
+        }
+    } else {
+        int end = wait_for_end(run, start_ns);
+        code = code == EXIT_GOOD ? end : code;
+    }
+    if (code == EXIT_TIMEOUT) {
+        log_line(LOG_ERROR, "the time-out passed; stopping");
+    }
+    pthread_mutex_lock(&run->lock);
+    if (run->signal != 0) {
+        code = 128 + run->signal;
+    } else if (run->has_failed && code == EXIT_GOOD) {
+        code = EXIT_ERROR;
+    }
+    pthread_mutex_unlock(&run->lock);
+    return code;
+}
+
+static enum status read_state(const char *state, struct bytes **out, struct error *error) {
+    if (access(state, F_OK) == 0) {
+        return file_read(state, STATE_MOST_BYTES, out, error);
+    }
+    *out = bytes_copy(slice_text(state));
+    return OK;
+}
+
+static int start_and_drive(struct run *run) {
+    struct error error = {0};
+    struct bytes *state = NULL;
+    if (run->state != NULL && read_state(run->state, &state, &error) != OK) {
+        return cli_error(&error);
+    }
+    uint64_t start_ns = env_monotonic_ns(env_system());
+    struct actor_start start = {.manifest = run->manifest,
+                                .id = run->id,
+                                .has_state = state != NULL,
+                                .state = bytes_slice(state)};
+    char id[ACTOR_ID_BYTES];
+    int code = EXIT_GOOD;
+    if (actor_start_root(node_actors(run->node), &start, id, &error) != OK) {
+        code = cli_error(&error);
+    } else {
+        log_line(LOG_INFO, "actor %s started", id);
+        code = drive(run, id, start_ns);
+    }
+    bytes_unref(state);
+    return code;
+}
+
+int cli_run(int argc, char **argv) {
+    struct run run = {0};
+    int code = EXIT_GOOD;
+    if (!parse_options(&run, argc, argv, &code)) {
+        free(run.actions);
+        return code;
+    }
+    block_signals();
+    pthread_mutex_init(&run.lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&run.changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    struct node_config config = {.data_folder = run.data,
+                                 .workers = run.workers,
+                                 .quiet = run.quiet,
+                                 .root_ended = root_ended,
+                                 .root_context = &run};
+    struct error error = {0};
+    if (node_open(&config, &run.node, &error) != OK) {
+        code = cli_error(&error);
+    } else {
+        if (pthread_create(&run.signal_thread, NULL, wait_for_signals, &run) != 0) {
+            fatal("cannot start the signal thread");
+        }
+        code = start_and_drive(&run);
+        // From here on a signal has nobody to stop: the node is being closed.
+        pthread_kill(run.signal_thread, SIGUSR1);
+        pthread_join(run.signal_thread, NULL);
+        if (node_close(run.node, &error) != OK) {
+            code = cli_error(&error);
+        }
+    }
+    pthread_cond_destroy(&run.changed);
+    pthread_mutex_destroy(&run.lock);
+    free(run.actions);
+    return code;
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// UTF-8 as RFC 3629 defines it: no overlong forms, no surrogates, nothing above U+10FFFF.
+#ifndef CODEC_UTF8_H
+#define CODEC_UTF8_H
+
+#include <stdbool.h>
+
+#include "base/bytes.h"
+
+// How many bytes at the front of `text` are valid: `text.size` when all are.
+size_t utf8_valid_prefix(struct slice text);
+static inline bool utf8_is_valid(struct slice text) {
+    return utf8_valid_prefix(text) == text.size;
+}
+// Writes the UTF-8 form of a scalar value (not a surrogate, at most 0x10FFFF) and gives its size.
+size_t utf8_encode(uint32_t scalar, uint8_t out[4]);
+
+#endif

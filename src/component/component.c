@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// The component object after load: what it declares, compiling its core modules, and binding host
+// functions.
+#include <assert.h>
+#include <stdlib.h>
+
+#include "component/plan.h"
+
+struct component *component_ref(struct component *component) {
+    assert(component != NULL);
+    // Whoever calls holds a reference, so nothing needs ordering.
+    (void)atomic_fetch_add_explicit(&component->references, 1, memory_order_relaxed);
+    return component;
+}
+
+void component_unref(struct component *component) {
+    // Release pairs with the acquire of the last one, which frees what others wrote.
+    if (component == NULL ||
+        atomic_fetch_sub_explicit(&component->references, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    for (uint32_t i = 0; i < component->module_count; i++) {
+        if (component->codes != NULL && component->codes[i] != NULL) {
+            wasm_code_unref(component->codes[i]);
+        }
+        wasm_module_unref(component->modules[i]);
+    }
+    free(component->codes);
+    free(component->modules);
+    free(component->imports);
+    free(component->interfaces);
+    free(component->exports);
+    free(component->export_targets);
+    free(component->steps);
+    free(component->functions);
+    free(component->memories);
+    free(component->lifts);
+    free(component->lowers);
+    free(component->stubs);
+    (void)pthread_mutex_destroy(&component->compile_lock);
+    arena_release(&component->arena);
+    bytes_unref(component->source);
+    free(component);
+}
+
+uint32_t component_import_count(const struct component *component) {
+    return component->import_count;
+}
+
+const struct component_import *component_import_at(const struct component *component, uint32_t i) {
+    assert(i < component->import_count);
+    return &component->imports[i];
+}
+
+uint32_t component_interface_count(const struct component *component) {
+    return component->interface_count;
+}
+
+struct slice component_interface_at(const struct component *component, uint32_t i) {
+    assert(i < component->interface_count);
+    return component->interfaces[i];
+}
+
+uint32_t component_export_count(const struct component *component) {
+    return component->export_count;
+}
+
+const struct component_export *component_export_at(const struct component *component, uint32_t i) {
+    assert(i < component->export_count);
+    return &component->exports[i];
+}
+
+uint32_t component_module_count(const struct component *component) {
+    return component->module_count;
+}
+
+struct wasm_module *component_module_at(const struct component *component, uint32_t i) {
+    assert(i < component->module_count);
+    return component->modules[i];
+}
+
+const uint8_t *component_hash(const struct component *component) {
+    return component->hash;
+}
+
+// ---- compile -----------------------------------------------------------------------------------
+
+enum status component_compile(struct component *component, struct wasm_compiler *compiler,
+                              struct error *error) {
+    assert(component != NULL && compiler != NULL);
+    enum status status = OK;
+    (void)pthread_mutex_lock(&component->compile_lock);
+    for (uint32_t i = 0; i < component->module_count && status == OK; i++) {
+        if (component->codes[i] != NULL) {
+            continue;
+        }
+        struct wasm_code *code = NULL;
+        status = wasm_compile(compiler, component->modules[i], &code, error);
+        if (status == OK) {
+            component->codes[i] = code;
+        } else {
+            (void)error_context(error, "core module %u", i);
+        }
+    }
+    if (status == OK) {
+        // Release: whoever sees it (component_instantiate) also sees all of `codes`.
+        atomic_store_explicit(&component->is_compiled, true, memory_order_release);
+    }
+    (void)pthread_mutex_unlock(&component->compile_lock);
+    return status;
+}
+
+// ---- link --------------------------------------------------------------------------------------
+
+enum status component_link(struct component *component, component_resolve_fn resolve,
+                           void *resolver, struct component_linked **out, struct error *error) {
+    assert(component != NULL && resolve != NULL && out != NULL);
+    struct component_linked *linked = xcalloc(1, sizeof *linked);
+    atomic_init(&linked->references, 1);
+    linked->component = component_ref(component);
+    linked->functions = xcalloc(component->import_count + 1u, sizeof *linked->functions);
+    for (uint32_t i = 0; i < component->import_count; i++) {
+        const struct component_import *import = &component->imports[i];
+        enum status status = resolve(resolver, import, &linked->functions[i], error);
+        if (status != OK) {
+            (void)error_context(error, "import %.*s%s%.*s", (int)import->interface.size,
+                                (const char *)import->interface.data,
+                                import->interface.size == 0 ? "" : " ", (int)import->name.size,
+                                (const char *)import->name.data);
+            component_linked_unref(linked);
+            return status;
+        }
+        assert(linked->functions[i].fn != NULL);
+    }
+    *out = linked;
+    return OK;
+}
+
+struct component_linked *component_linked_ref(struct component_linked *linked) {
+    assert(linked != NULL);
+    (void)atomic_fetch_add_explicit(&linked->references, 1, memory_order_relaxed);
+    return linked;
+}
+
+void component_linked_unref(struct component_linked *linked) {
+    if (linked == NULL ||
+        atomic_fetch_sub_explicit(&linked->references, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    component_unref(linked->component);
+    free(linked->functions);
+    free(linked);
+}
+
+struct component *component_linked_component(struct component_linked *linked) {
+    return linked->component;
+}

@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: Apache-2.0
+// Instances: running the plan, calling exports, and the way back from guests into host functions or
+// other parts of the same component (CanonicalABI.md, "canon lift", "canon lower").
+//
+// A trap is recorded once, in the context: by wasm_call for the guest's own, by guest_trap for
+// ours. From there on everything returns false, up to the innermost wasm_call (wasm_raise(NULL)
+// passes it through the guest frames between) and in the end to component_call, which writes the
+// sentence.
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "component/guest.h"
+
+// Most that host calls of start functions may take in; there is no caller's arena yet.
+#define START_VALUE_BYTES (UINT64_C(16) << 20)
+
+// What a lowered function or stub of one instance is called with.
+struct lowered {
+    struct component_instance *instance;
+    const struct plan_lower *plan;
+};
+struct stub {
+    struct component_instance *instance;
+    const struct plan_stub *plan;
+};
+
+// One allocation: the arrays lie behind it. Idle instances are many, so it is kept small.
+struct component_instance {
+    struct component_linked *linked;
+    void *owner;
+    struct arena *arena;  // of the call in progress, NULL when idle
+    bool is_dead;
+    uint32_t context[CONTEXT_SLOTS];
+    uint32_t core_count;  // instantiated so far
+    struct wasm_instance **cores;
+    struct wasm_memory **memories;
+    struct wasm_func *functions;
+    struct lowered *lowered;
+    struct stub *stubs;
+    uint8_t *owner_flags;
+};
+
+// On the stack of the host call.
+struct component_call {
+    struct component_instance *instance;
+    const struct plan_lower *plan;  // NULL: an import that is exported again
+    const struct component_import *import;
+    const struct component_host_func *function;
+};
+
+// ---- traps -------------------------------------------------------------------------------------
+
+static void record_trap(const char *format, va_list arguments) {
+    struct wasm_context *context = wasm_context_current();
+    assert(context != NULL);
+    context->trap = WASM_TRAP_HOST;
+    (void)vsnprintf(context->host_trap, sizeof context->host_trap, format, arguments);
+}
+
+bool guest_trap(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    record_trap(format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+bool component_call_trap(struct component_call *call, const char *format, ...) {
+    assert(call != NULL);
+    va_list arguments;
+    va_start(arguments, format);
+    record_trap(format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+// ---- what a host function may ask
+// ----------------------------------------------------------------
+
+void *component_call_owner(struct component_call *call) {
+    return call->instance->owner;
+}
+
+const void *component_call_data(struct component_call *call) {
+    return call->function->data;
+}
+
+struct arena *component_call_arena(struct component_call *call) {
+    return call->instance->arena;
+}
+
+const struct component_func_type *component_call_type(struct component_call *call) {
+    return call->import->type;
+}
+
+// ---- calls
+// ---------------------------------------------------------------------------------------
+
+static struct guest guest_of(struct component_instance *instance,
+                             const struct plan_signature *signature) {
+    struct guest guest = {
+        .owner_flags = &instance->owner_flags[signature->owner],
+        .arena = instance->arena,
+        .encoding = signature->encoding,
+    };
+    if (signature->memory != PLAN_NONE) {
+        guest.memory = instance->memories[signature->memory];
+    }
+    if (signature->realloc != PLAN_NONE) {
+        guest.realloc = &instance->functions[signature->realloc];
+    }
+    guest_refresh(&guest);
+    return guest;
+}
+
+static bool lower_params(struct guest *guest, const struct plan_signature *signature,
+                         const struct value *args, uint64_t *slots) {
+    if (signature->params == NULL) {
+        return true;
+    }
+    if (!signature->params_in_memory) {
+        const struct component_func_type *type = signature->type;
+        for (uint32_t i = 0; i < type->param_count; i++) {
+            if (!lower_flat(guest, type->params[i], &args[i], &slots)) {
+                return false;
+            }
+        }
+        return true;
+    }
+    struct value tuple = {.items = args};
+    uint32_t at = 0;
+    if (!lower_new(guest, signature->params, &tuple, &at)) {
+        return false;
+    }
+    slots[0] = at;
+    return true;
+}
+
+static bool run_post_return(struct component_instance *instance, const struct plan_lift *lift,
+                            uint64_t slot) {
+    uint8_t *flags = &instance->owner_flags[lift->signature.owner];
+    assert((*flags & OWNER_MAY_NOT_LEAVE) == 0);
+    *flags |= OWNER_MAY_NOT_LEAVE;
+    bool done = wasm_call(&instance->functions[lift->post_return], &slot);
+    *flags &= (uint8_t)~OWNER_MAY_NOT_LEAVE;
+    return done;
+}
+
+static bool call_lift(struct component_instance *instance, const struct plan_lift *lift,
+                      const struct value *args, struct value *result) {
+    const struct plan_signature *signature = &lift->signature;
+    uint8_t *flags = &instance->owner_flags[signature->owner];
+    if ((*flags & OWNER_ENTERED) != 0) {
+        return guest_trap("cannot enter component instance");
+    }
+    // Never taken back on a trap: the instance stays closed.
+    *flags |= OWNER_ENTERED;
+    struct guest guest = guest_of(instance, signature);
+    uint64_t slots[FLAT_PARAMS_MAX + 1];
+    slots[0] = 0;
+    if (!lower_params(&guest, signature, args, slots) ||
+        !wasm_call(&instance->functions[lift->callee], slots)) {
+        return false;
+    }
+    const struct component_type *type = signature->type->result;
+    if (type != NULL) {
+        guest_refresh(&guest);
+        const uint64_t *flat = slots;
+        bool done = signature->result_in_memory ? lift_at(&guest, type, (uint32_t)slots[0], result)
+                                                : lift_flat(&guest, type, &flat, result);
+        if (!done) {
+            return false;
+        }
+    }
+    if (lift->post_return != PLAN_NONE && !run_post_return(instance, lift, slots[0])) {
+        return false;
+    }
+    *flags &= (uint8_t)~OWNER_ENTERED;
+    return true;
+}
+
+static bool call_import(struct component_instance *instance, uint32_t index,
+                        const struct plan_lower *plan, const struct value *args,
+                        struct value *result) {
+    struct component_call call = {
+        .instance = instance,
+        .plan = plan,
+        .import = &instance->linked->component->imports[index],
+        .function = &instance->linked->functions[index],
+    };
+    if (!call.function->fn(&call, args, result)) {
+        return false;
+    }
+    // The host function may have tried to enter this instance again, which ended it.
+    return !instance->is_dead || guest_trap("cannot enter component instance");
+}
+
+static bool call_target(struct component_instance *instance, struct plan_target target,
+                        const struct plan_lower *plan, const struct value *args,
+                        struct value *result) {
+    return target.is_import ? call_import(instance, target.index, plan, args, result)
+                            : call_lift(instance, &instance->linked->component->lifts[target.index],
+                                        args, result);
+}
+
+static bool lift_params(struct guest *guest, const struct plan_signature *signature,
+                        const uint64_t *slots, const struct value **out) {
+    if (signature->params == NULL) {
+        *out = NULL;
+        return true;
+    }
+    if (signature->params_in_memory) {
+        struct value tuple;
+        if (!lift_at(guest, signature->params, (uint32_t)slots[0], &tuple)) {
+            return false;
+        }
+        *out = tuple.items;
+        return true;
+    }
+    const struct component_func_type *type = signature->type;
+    struct value *values = lift_values(guest->arena, type->param_count);
+    if (values == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < type->param_count; i++) {
+        if (!lift_flat(guest, type->params[i], &slots, &values[i])) {
+            return false;
+        }
+    }
+    *out = values;
+    return true;
+}
+
+static bool call_lowered(struct component_instance *instance, const struct plan_lower *plan,
+                         uint64_t *slots) {
+    const struct plan_signature *signature = &plan->signature;
+    if ((instance->owner_flags[signature->owner] & OWNER_MAY_NOT_LEAVE) != 0) {
+        return guest_trap("cannot leave component instance");
+    }
+    struct guest guest = guest_of(instance, signature);
+    const struct value *args = NULL;
+    struct value result = {.bits = 0};
+    if (!lift_params(&guest, signature, slots, &args) ||
+        !call_target(instance, plan->target, plan, args, &result)) {
+        return false;
+    }
+    const struct component_type *type = signature->type->result;
+    if (type == NULL) {
+        return true;
+    }
+    guest_refresh(&guest);
+    if (signature->result_in_memory) {
+        return lower_at(&guest, type, &result, (uint32_t)slots[signature->flat_param_count]);
+    }
+    uint64_t *flat = slots;
+    return lower_flat(&guest, type, &result, &flat);
+}
+
+// wasm_host_fn of every lowered function.
+static bool enter_lowered(void *data, uint64_t *slots) {
+    struct lowered *lowered = data;
+    // A host trap must leave as the last act: nothing of ours is held here.
+    return call_lowered(lowered->instance, lowered->plan, slots) || wasm_raise(NULL);
+}
+
+// wasm_host_fn of the built-ins of asynchronous components.
+static bool enter_stub(void *data, uint64_t *slots) {
+    struct stub *stub = data;
+    if (stub->plan->kind == STUB_CONTEXT_GET) {
+        slots[0] = stub->instance->context[stub->plan->slot];
+        return true;
+    }
+    if (stub->plan->kind == STUB_CONTEXT_SET) {
+        stub->instance->context[stub->plan->slot] = (uint32_t)slots[0];
+        return true;
+    }
+    return wasm_raise("%s: asynchronous components are not supported", stub->plan->name);
+}
+
+// ---- instantiation
+// -------------------------------------------------------------------------------
+
+// Lays out the instance and its arrays in one zeroed block.
+static struct component_instance *instance_new(struct component_linked *linked, void *owner) {
+    const struct component *component = linked->component;
+    size_t size = sizeof(struct component_instance);
+    size_t cores = size;
+    size += component->step_count * sizeof(struct wasm_instance *);
+    size_t memories = size;
+    size += component->memory_count * sizeof(struct wasm_memory *);
+    size_t functions = size;
+    size += component->function_count * sizeof(struct wasm_func);
+    size_t lowered = size;
+    size += component->lower_count * sizeof(struct lowered);
+    size_t stubs = size;
+    size += component->stub_count * sizeof(struct stub);
+    size_t flags = size;
+    size += component->owner_count;
+    uint8_t *block = xcalloc(1, size);
+    struct component_instance *instance = (struct component_instance *)(void *)block;
+    instance->linked = component_linked_ref(linked);
+    instance->owner = owner;
+    instance->cores = (struct wasm_instance **)(void *)(block + cores);
+    instance->memories = (struct wasm_memory **)(void *)(block + memories);
+    instance->functions = (struct wasm_func *)(void *)(block + functions);
+    instance->lowered = (struct lowered *)(void *)(block + lowered);
+    instance->stubs = (struct stub *)(void *)(block + stubs);
+    instance->owner_flags = block + flags;
+    for (uint32_t i = 0; i < component->lower_count; i++) {
+        instance->lowered[i] = (struct lowered){instance, &component->lowers[i]};
+    }
+    for (uint32_t i = 0; i < component->stub_count; i++) {
+        instance->stubs[i] = (struct stub){instance, &component->stubs[i]};
+    }
+    return instance;
+}
+
+static struct wasm_extern resolve(struct component_instance *instance, const struct core_ref *ref) {
+    struct wasm_extern result = {.kind = WASM_FUNC};
+    if (ref->source == CORE_EXPORT) {
+        assert(ref->index < instance->core_count);
+        return wasm_instance_export(instance->cores[ref->index], ref->export_index);
+    }
+    if (ref->source == CORE_LOWERED) {
+        struct lowered *lowered = &instance->lowered[ref->index];
+        result.of.func = (struct wasm_func){
+            .type = lowered->plan->core_type, .host = enter_lowered, .data = lowered};
+        return result;
+    }
+    struct stub *stub = &instance->stubs[ref->index];
+    result.of.func =
+        (struct wasm_func){.type = stub->plan->core_type, .host = enter_stub, .data = stub};
+    return result;
+}
+
+// Fetches the functions and memories of the plan that became available with slot `slot`, or those
+// that are ours (slot UINT32_MAX).
+static void fill(struct component_instance *instance, uint32_t slot) {
+    const struct component *component = instance->linked->component;
+    for (uint32_t i = 0; i < component->function_count; i++) {
+        const struct core_ref *ref = &component->functions[i];
+        bool wanted = ref->source == CORE_EXPORT ? ref->index == slot : slot == UINT32_MAX;
+        if (wanted) {
+            instance->functions[i] = resolve(instance, ref).of.func;
+        }
+    }
+    for (uint32_t i = 0; i < component->memory_count; i++) {
+        if (component->memories[i].index == slot) {
+            instance->memories[i] = resolve(instance, &component->memories[i]).of.memory;
+        }
+    }
+}
+
+static enum status run_steps(struct component_instance *instance, struct wasm_budget *budget,
+                             struct error *error) {
+    const struct component *component = instance->linked->component;
+    struct wasm_extern *imports = xcalloc(component->most_imports + 1u, sizeof *imports);
+    enum status status = OK;
+    fill(instance, UINT32_MAX);
+    for (uint32_t i = 0; i < component->step_count && status == OK; i++) {
+        const struct plan_step *step = &component->steps[i];
+        for (uint32_t j = 0; j < step->import_count; j++) {
+            imports[j] = resolve(instance, &step->imports[j]);
+        }
+        status = wasm_instantiate(component->codes[step->module], imports, budget,
+                                  &instance->cores[i], error);
+        if (status != OK) {
+            (void)error_context(error, "instantiating core module %u", step->module);
+        } else {
+            instance->core_count = i + 1;
+            fill(instance, i);
+        }
+    }
+    free(imports);
+    return status;
+}
+
+enum component_outcome component_instantiate(struct component_linked *linked, void *owner,
+                                             struct wasm_budget *budget,
+                                             struct component_instance **out, struct error *error) {
+    assert(linked != NULL && out != NULL && wasm_context_current() != NULL);
+    // Acquire: pairs with the release in component_compile, which filled `codes` before.
+    if (!atomic_load_explicit(&linked->component->is_compiled, memory_order_acquire)) {
+        (void)error_set(error, ERR_INVALID, "the component is not compiled yet");
+        return COMPONENT_TRAPPED;
+    }
+    struct component_instance *instance = instance_new(linked, owner);
+    struct arena arena;
+    arena_init(&arena, START_VALUE_BYTES);
+    instance->arena = &arena;
+    enum status status = run_steps(instance, budget, error);
+    instance->arena = NULL;
+    arena_release(&arena);
+    if (status != OK) {
+        component_instance_free(instance);
+        return COMPONENT_TRAPPED;
+    }
+    *out = instance;
+    return COMPONENT_DONE;
+}
+
+void component_instance_free(struct component_instance *instance) {
+    if (instance == NULL) {
+        return;
+    }
+    assert(instance->arena == NULL);
+    // Later ones may import from earlier ones.
+    for (uint32_t i = instance->core_count; i > 0; i--) {
+        wasm_instance_free(instance->cores[i - 1]);
+    }
+    component_linked_unref(instance->linked);
+    free(instance);
+}
+
+// ---- component_call
+// ------------------------------------------------------------------------------
+
+static void explain_trap(const struct component_export *export, struct error *error) {
+    const struct wasm_context *context = wasm_context_current();
+    if (context->trap == WASM_TRAP_HOST) {
+        (void)error_set(error, ERR_TRAP, "trap: %s, in %.*s", context->host_trap,
+                        (int)export->name.size, (const char *)export->name.data);
+    } else {
+        (void)error_set(error, ERR_TRAP, "wasm trap: %s in %.*s", wasm_trap_text(context->trap),
+                        (int)export->name.size, (const char *)export->name.data);
+    }
+}
+
+enum component_outcome component_call(struct component_instance *instance, uint32_t index,
+                                      const struct value *args, struct value *result,
+                                      struct arena *arena, struct error *error) {
+    const struct component *component = instance->linked->component;
+    assert(index < component->export_count && arena != NULL);
+    const struct component_export *export = &component->exports[index];
+    assert((args != NULL || export->type->param_count == 0) &&
+           (result != NULL || export->type->result == NULL));
+    if (instance->is_dead || instance->arena != NULL) {
+        const char *why = instance->is_dead ? "the instance is dead after an earlier trap"
+                                            : "cannot enter component instance";
+        instance->is_dead = true;
+        (void)error_set(error, ERR_TRAP, "trap: %s, in %.*s", why, (int)export->name.size,
+                        (const char *)export->name.data);
+        return COMPONENT_TRAPPED;
+    }
+    instance->arena = arena;
+    memset(instance->context, 0, sizeof instance->context);
+    bool done = call_target(instance, component->export_targets[index], NULL, args, result);
+    instance->arena = NULL;
+    if (!done || instance->is_dead) {
+        instance->is_dead = true;
+        explain_trap(export, error);
+        return COMPONENT_TRAPPED;
+    }
+    return COMPONENT_DONE;
+}
+
+bool component_instance_is_dead(const struct component_instance *instance) {
+    return instance->is_dead;
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a component is after load: a flat list of steps and tables of numbers. Private to the room.
+//
+// Every nested component instantiation has been carried out on paper: what is left are the core
+// modules to instantiate, in order, each into a numbered slot; the core functions and memories that
+// canonical definitions refer to, by slot and export; and the canonical definitions themselves.
+// Each nested instantiation keeps a number (its *owner* number) for the rules about entering and
+// leaving.
+#ifndef COMPONENT_PLAN_H
+#define COMPONENT_PLAN_H
+
+#include <pthread.h>
+
+#include "component/types.h"
+
+enum string_encoding { ENCODING_UTF8, ENCODING_UTF16, ENCODING_LATIN1_UTF16 };
+
+enum core_source {
+    CORE_EXPORT,   // export `export_index` of the instance in slot `index`
+    CORE_LOWERED,  // lowered function `index`
+    CORE_STUB,     // stub `index`: a built-in that traps, or the context slot
+};
+
+// Where a core item comes from. No padding: it serves as a map key.
+struct core_ref {
+    uint32_t source;  // enum core_source
+    uint32_t index;
+    uint32_t export_index;
+};
+
+// One core module to instantiate into slot number = position of the step.
+struct plan_step {
+    uint32_t module;
+    const struct core_ref *imports;  // one per import of the module
+    uint32_t import_count;
+};
+
+#define PLAN_NONE UINT32_MAX
+
+// How a function's values travel; shared by lift and lower.
+struct plan_signature {
+    const struct component_func_type *type;
+    const struct component_type *params;  // all parameters as one tuple; NULL: none
+    bool params_in_memory;
+    bool result_in_memory;
+    uint32_t flat_param_count;  // core parameters, return pointer not counted
+    uint32_t owner;             // number of the component instantiation
+    uint32_t memory;            // index in plan memories, or PLAN_NONE
+    uint32_t realloc;           // index in plan functions, or PLAN_NONE
+    enum string_encoding encoding;
+};
+
+struct plan_lift {
+    struct plan_signature signature;
+    uint32_t callee;       // index in plan functions
+    uint32_t post_return;  // the same, or PLAN_NONE
+};
+
+// What a component-level function stands for.
+struct plan_target {
+    bool is_import;  // else a lift
+    uint32_t index;
+};
+
+struct plan_lower {
+    struct plan_signature signature;
+    struct plan_target target;
+    const struct wasm_func_type *core_type;
+};
+
+enum stub_kind { STUB_TRAP, STUB_CONTEXT_GET, STUB_CONTEXT_SET };
+
+struct plan_stub {
+    enum stub_kind kind;
+    uint32_t slot;     // of context.get and context.set
+    const char *name;  // for the trap's text
+    const struct wasm_func_type *core_type;
+};
+
+enum { CONTEXT_SLOTS = 2 };
+
+struct component {
+    _Atomic uint32_t references;
+    struct bytes *source;
+    uint8_t hash[32];
+    struct arena arena;  // types, names of tables, everything below that is `const`
+
+    struct wasm_module **modules;
+    uint32_t module_count;
+    uint32_t module_capacity;
+
+    struct component_import *imports;
+    uint32_t import_count;
+    uint32_t import_capacity;
+    struct slice *interfaces;
+    uint32_t interface_count;
+    uint32_t interface_capacity;
+    struct component_export *exports;
+    struct plan_target *export_targets;  // one per export
+    uint32_t export_count;
+    uint32_t export_capacity;
+    uint32_t export_target_count;
+    uint32_t export_target_capacity;
+
+    struct plan_step *steps;
+    uint32_t step_count;
+    uint32_t step_capacity;
+    uint32_t most_imports;  // of any step
+    struct core_ref *functions;
+    uint32_t function_count;
+    uint32_t function_capacity;
+    struct core_ref *memories;
+    uint32_t memory_count;
+    uint32_t memory_capacity;
+    struct plan_lift *lifts;
+    uint32_t lift_count;
+    uint32_t lift_capacity;
+    struct plan_lower *lowers;
+    uint32_t lower_count;
+    uint32_t lower_capacity;
+    struct plan_stub *stubs;
+    uint32_t stub_count;
+    uint32_t stub_capacity;
+    uint32_t owner_count;
+
+    // Guards `codes`, which is filled once by component_compile and read by instantiation only
+    // after `is_compiled`, stored with release, was loaded with acquire.
+    pthread_mutex_t compile_lock;
+    struct wasm_code **codes;  // one per module; NULL until compiled
+    _Atomic bool is_compiled;
+};
+
+struct component_linked {
+    _Atomic uint32_t references;
+    struct component *component;
+    struct component_host_func *functions;  // one per import
+};
+
+#endif

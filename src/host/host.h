@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The host side of theater:simple: one file per WIT interface, each with a table of functions.
+//
+// A host function reads its arguments, asks the actor room, and builds its result in the call's
+// arena; it holds no logic of its own. What a component declares is compared with the accepted
+// shapes when it is linked (contract, section 2), so that a function may rely on its types.
+#ifndef HOST_HOST_H
+#define HOST_HOST_H
+
+#include "actor/actor.h"
+
+enum { HOST_SHAPES = 2 };
+
+struct host_function {
+    const char *name;         // "send"
+    const char *record_name;  // "message-server-host.send", as the chain has it
+    component_host_fn fn;
+    const char *shapes[HOST_SHAPES];  // component_func_type_print of what is accepted
+};
+
+struct host_interface {
+    const char *name;  // "message-server-host"
+    const struct host_function *functions;
+    size_t function_count;
+};
+
+extern const struct host_interface host_runtime;
+extern const struct host_interface host_message_server;
+extern const struct host_interface host_supervisor;
+extern const struct host_interface host_timing;
+extern const struct host_interface host_random;
+
+// An actor_resolve_fn (actor/actor.h): ERR_UNSUPPORTED names an interface or function that is not
+// provided; ERR_INVALID shows both signatures when the component declares another shape.
+enum status host_resolve(const struct manifest *manifest, const struct component_import *import,
+                         struct component_host_func *out, struct error *error);
+
+// ---- for the files of the room
+// -------------------------------------------------------------------
+
+struct actor *host_self(struct component_call *call);
+struct slice host_bytes(const struct value *value);
+// Memory in the call's arena, zeroed; NULL after recording a trap when its limit is reached.
+void *host_alloc(struct component_call *call, size_t count, size_t size);
+// A byte string or text, copied into the call's arena; false as host_alloc.
+bool host_copy(struct component_call *call, struct slice content, struct value *out);
+
+// Fill a result<…, string>. All return true, or false when the arena has no room (a trap).
+bool host_ok(struct value *result);
+bool host_ok_value(struct component_call *call, struct value payload, struct value *result);
+bool host_ok_bytes(struct component_call *call, struct slice content, struct value *result);
+bool host_fail(struct component_call *call, const struct error *error, struct value *result);
+// host_ok or host_fail by the status.
+bool host_done(struct component_call *call, enum status status, const struct error *error,
+               struct value *result);
+// Fills a list<string>.
+bool host_ids(struct component_call *call, const struct slice *ids, uint32_t count,
+              struct value *list);
+
+#endif

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// theater:simple/runtime: log, get-chain, shutdown; get-state and self, which actors ask for.
+#include "host/host.h"
+
+static bool runtime_log(struct component_call *call, const struct value *args,
+                        struct value *result) {
+    (void)result;
+    actor_log(host_self(call), host_bytes(&args[0]));
+    return true;
+}
+
+static bool runtime_shutdown(struct component_call *call, const struct value *args,
+                             struct value *result) {
+    bool has_data = args[0].which == 1;
+    struct slice data = has_data ? host_bytes(args[0].items) : slice_of(NULL, 0);
+    actor_shutdown(host_self(call), has_data, data);
+    return host_ok(result);
+}
+
+static bool runtime_get_state(struct component_call *call, const struct value *args,
+                              struct value *result) {
+    (void)args;
+    return host_copy(call, actor_state(host_self(call)), result);
+}
+
+static bool runtime_self(struct component_call *call, const struct value *args,
+                         struct value *result) {
+    (void)args;
+    return host_copy(call, slice_text(actor_id(host_self(call))), result);
+}
+
+// ---- get-chain
+// -----------------------------------------------------------------------------------
+
+struct chain_list {
+    struct component_call *call;
+    struct value *events;  // grows by doubling, in the arena
+    uint32_t count, capacity;
+    uint64_t bytes, most_bytes;
+    bool is_over, has_trapped;
+};
+
+static uint64_t first_eight(const uint8_t hash[SHA256_BYTES]) {
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++) {
+        value = value << 8 | hash[i];
+    }
+    return value;
+}
+
+// meta-event {hash: u64, event: {event-type, parent: option<u64>, data}}
+static bool add_event(void *context, const struct chain_event *event) {
+    struct chain_list *list = context;
+    list->bytes += event->type.size + event->data.size + 32;
+    if (list->bytes > list->most_bytes) {
+        list->is_over = true;
+        return false;
+    }
+    if (list->count == list->capacity) {
+        uint32_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
+        struct value *grown = host_alloc(list->call, capacity, sizeof *grown);
+        if (grown == NULL) {
+            list->has_trapped = true;
+            return false;
+        }
+        if (list->count > 0) {
+            memcpy(grown, list->events, list->count * sizeof *grown);
+        }
+        list->events = grown;
+        list->capacity = capacity;
+    }
+    struct value *parts = host_alloc(list->call, 6, sizeof *parts);
+    if (parts == NULL || !host_copy(list->call, event->type, &parts[2]) ||
+        !host_copy(list->call, event->data, &parts[4])) {
+        list->has_trapped = true;
+        return false;
+    }
+    bool has_parent = event->seq > 0;
+    parts[5] = (struct value){.bits = first_eight(event->parent)};
+    parts[3] = (struct value){.items = has_parent ? &parts[5] : NULL, .which = has_parent};
+    parts[0] = (struct value){.bits = first_eight(event->hash)};
+    parts[1] = (struct value){.items = &parts[2], .count = 3};
+    list->events[list->count++] = (struct value){.items = parts, .count = 2};
+    return true;
+}
+
+static bool runtime_get_chain(struct component_call *call, const struct value *args,
+                              struct value *result) {
+    (void)args;
+    struct actor *self = host_self(call);
+    struct chain_list list = {.call = call,
+                              .most_bytes = actor_manifest(self)->limits.message_bytes};
+    struct error error = {0};
+    enum status status = actor_visit_chain(self, slice_of(NULL, 0), add_event, &list, &error);
+    if (list.has_trapped) {
+        return false;
+    }
+    if (list.is_over) {
+        return component_call_trap(call, "the chain is larger than limits.message_bytes (%llu)",
+                                   (unsigned long long)list.most_bytes);
+    }
+    if (status != OK) {
+        return component_call_trap(call, "get-chain: %s", error.message);
+    }
+    struct value *record = host_alloc(call, 1, sizeof *record);
+    if (record == NULL) {
+        return false;
+    }
+    *record = (struct value){.items = list.events, .count = list.count};
+    *result = (struct value){.items = record, .count = 1};
+    return true;
+}
+
+#define CHAIN                                                                          \
+    "record{events: list<record{hash: u64, event: record{event-type: string, parent: " \
+    "option<u64>, data: list<u8>}}>}"
+
+static const struct host_function functions[] = {
+    {"log", "runtime.log", runtime_log, {"func(string)"}},
+    {"get-chain", "runtime.get-chain", runtime_get_chain, {"func() -> " CHAIN}},
+    {"shutdown",
+     "runtime.shutdown",
+     runtime_shutdown,
+     {"func(option<list<u8>>) -> result<_, string>"}},
+    {"get-state", "runtime.get-state", runtime_get_state, {"func() -> list<u8>"}},
+    {"self", "runtime.self", runtime_self, {"func() -> string"}},
+};
+const struct host_interface host_runtime = {"runtime", functions, COUNT_OF(functions)};

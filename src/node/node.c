@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/node.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "host/host.h"
+#include "wasm/wasm.h"
+
+// The layout of a data folder; a folder of another version is refused.
+static const char data_version[] = "1\n";
+
+struct node {
+    int lock;
+    struct wasm_compiler *compiler;
+    struct sched *sched;
+    struct chain_log *log;
+    struct actor_system *actors;
+};
+
+static enum status home_folder(const char *variable, const char *beneath_home, char **out,
+                               struct error *error) {
+    const char *set = getenv(variable);
+    if (set != NULL && set[0] != '\0') {
+        *out = xstrdup(set);
+        return OK;
+    }
+    const char *home = getenv("HOME");
+    if (home == NULL || home[0] == '\0') {
+        return error_set(error, ERR_NOT_FOUND, "neither $%s nor $HOME is set", variable);
+    }
+    *out = file_join(home, beneath_home);
+    return OK;
+}
+
+enum status node_default_folder(char **out, struct error *error) {
+    return home_folder("THEATER_HOME", ".theater", out, error);
+}
+
+enum status node_code_folder(char **out, struct error *error) {
+    char *cache = NULL;
+    enum status status = home_folder("XDG_CACHE_HOME", ".cache", &cache, error);
+    if (status == OK) {
+        *out = file_join(cache, "theater/code");
+        free(cache);
+    }
+    return status;
+}
+
+static enum status check_version(const char *folder, struct error *error) {
+    char *path = file_join(folder, "VERSION");
+    struct bytes *content = NULL;
+    enum status status = file_read(path, 64, &content, NULL);
+    if (status == ERR_NOT_FOUND) {
+        status = file_write_atomic(path, slice_text(data_version), 0600, error);
+    } else if (status != OK) {
+        status = error_set(error, status, "cannot read %s", path);
+    } else if (!slice_equal_text(bytes_slice(content), data_version)) {
+        status =
+            error_set(error, ERR_UNSUPPORTED,
+                      "%s was written by another version of theater; use another --data", folder);
+    }
+    bytes_unref(content);
+    free(path);
+    return status;
+}
+
+static enum status take_lock(const char *folder, int *out, struct error *error) {
+    char *path = file_join(folder, "lock");
+    enum status status = OK;
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock < 0) {
+        status = error_set_os(error, errno, "cannot open %s", path);
+    } else if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        char holder[32] = "";
+        ssize_t got = pread(lock, holder, sizeof holder - 1, 0);
+        holder[got > 0 ? got : 0] = '\0';
+        holder[strcspn(holder, "\n")] = '\0';
+        status = error_set(error, ERR_BUSY,
+                           "the data folder %s is in use by process %s; stop it, or choose another "
+                           "folder with --data",
+                           folder, holder[0] != '\0' ? holder : "(unknown)");
+        close(lock);
+    } else {
+        char text[32];
+        int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+        if (ftruncate(lock, 0) != 0 || pwrite(lock, text, (size_t)size, 0) != size) {
+            status = error_set_os(error, errno, "cannot write %s", path);
+            close(lock);
+        }
+    }
+    free(path);
+    *out = lock;
+    return status;
+}
+
+static enum status open_compiler(struct node *node, bool never_compile, struct error *error) {
+    char *folder = NULL;
+    enum status status = node_code_folder(&folder, error);
+    if (status == OK) {
+        status = file_make_folders(folder, 0700, error);
+    }
+    if (status == OK) {
+        struct wasm_compiler_config config = {.cache_folder = folder,
+                                              .never_compile = never_compile};
+        status = wasm_compiler_new(&config, &node->compiler, error);
+    }
+    free(folder);
+    return status;
+}
+
+static enum status open_log(struct node *node, const char *folder, struct error *error) {
+    char *path = file_join(folder, "log");
+    struct chain_log_config config = {.folder = path, .env = env_system()};
+    enum status status = chain_log_open(&config, &node->log, error);
+    free(path);
+    return status;
+}
+
+static enum status open_parts(struct node *node, const struct node_config *config,
+                              const char *folder, struct error *error) {
+    enum status status = file_make_folders(folder, 0700, error);
+    if (status == OK) {
+        status = take_lock(folder, &node->lock, error);
+        if (status != OK) {
+            node->lock = -1;
+        }
+    }
+    if (status == OK) {
+        status = check_version(folder, error);
+    }
+    if (status == OK) {
+        status = open_compiler(node, config->never_compile, error);
+    }
+    if (status == OK) {
+        status = open_log(node, folder, error);
+    }
+    if (status == OK) {
+        struct sched_config sched = {.workers = config->workers,
+                                     .extra_workers = 4,
+                                     .env = env_system(),
+                                     .thread_enter = wasm_thread_enter,
+                                     .thread_leave = wasm_thread_leave};
+        status = sched_new(&sched, &node->sched, error);
+    }
+    if (status == OK) {
+        struct actor_config actors = {.env = env_system(),
+                                      .sched = node->sched,
+                                      .log = node->log,
+                                      .compiler = node->compiler,
+                                      .resolve = host_resolve,
+                                      .root_ended = config->root_ended,
+                                      .root_context = config->root_context,
+                                      .quiet = config->quiet};
+        status = actor_system_new(&actors, &node->actors, error);
+    }
+    return status;
+}
+
+enum status node_open(const struct node_config *config, struct node **out, struct error *error) {
+    struct node *node = xcalloc(1, sizeof *node);
+    node->lock = -1;
+    wasm_watchdog_start();
+    char *folder = NULL;
+    enum status status = OK;
+    if (config->data_folder != NULL) {
+        folder = xstrdup(config->data_folder);
+    } else {
+        status = node_default_folder(&folder, error);
+    }
+    if (status == OK) {
+        status = open_parts(node, config, folder, error);
+    }
+    free(folder);
+    if (status != OK) {
+        (void)node_close(node, NULL);
+        return status;
+    }
+    *out = node;
+    return OK;
+}
+
+struct actor_system *node_actors(struct node *node) {
+    return node->actors;
+}
+
+struct chain_log *node_log(struct node *node) {
+    return node->log;
+}
+
+enum status node_close(struct node *node, struct error *error) {
+    enum status status = OK;
+    if (node->actors != NULL) {
+        actor_system_stop(node->actors);
+    }
+    if (node->sched != NULL) {
+        sched_free(node->sched);
+    }
+    if (node->actors != NULL) {
+        actor_system_free(node->actors);
+    }
+    if (node->log != NULL) {
+        status = chain_log_close(node->log, error);
+    }
+    if (node->compiler != NULL) {
+        wasm_compiler_free(node->compiler);
+    }
+    wasm_watchdog_stop();
+    if (node->lock >= 0) {
+        close(node->lock);
+    }
+    free(node);
+    return status;
+}

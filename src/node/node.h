@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The node: the composition root. Opens the data folder, wires the rooms together, starts and stops
+// everything.
+//
+// Data folder (mode 0700): VERSION, lock (held by the live node, with its process id), log/ (the
+// chain). Compiled code lies in $XDG_CACHE_HOME/theater/code, shared by all data folders.
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include "actor/actor.h"
+
+struct node;
+
+struct node_config {
+    const char *data_folder;  // NULL: node_default_folder
+    uint32_t workers;         // 0: as many as CPUs
+    bool never_compile;
+    bool quiet;                      // actors' log lines are not written to stderr
+    actor_root_ended_fn root_ended;  // may be NULL
+    void *root_context;
+};
+
+// Gives $THEATER_HOME, else ~/.theater. ERR_NOT_FOUND when there is no home either. Free with free.
+enum status node_default_folder(char **out, struct error *error) MUST_CHECK;
+// Gives the folder of compiled code. Free with free.
+enum status node_code_folder(char **out, struct error *error) MUST_CHECK;
+
+// ERR_BUSY names the process that holds the data folder.
+enum status node_open(const struct node_config *config, struct node **out,
+                      struct error *error) MUST_CHECK;
+struct actor_system *node_actors(struct node *node);
+struct chain_log *node_log(struct node *node);
+// Stops all actors, children first, writes and syncs the log, frees. An error is one of writing the
+// log; the node is gone all the same.
+enum status node_close(struct node *node, struct error *error);
+
+#endif

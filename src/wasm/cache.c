@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files of the code cache:
+//
+//   <folder>/<key>.so     shared object, followed by a trailer of 40 bytes:
+//                         SHA-256 of everything before it (32) | "thtrcode" (8)
+//   <folder>/<key>.lock   held with flock while some process builds <key>.so
+//   <folder>/tools        versions of the tools that filled the cache, for nodes without them
+//
+// The folder holds code that this process will run, so it and the files must belong to this user
+// and be writable by nobody else; the trailer finds damage before the loader meets it.
+#include "wasm/cache.h"
+
+#include <assert.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "codec/sha256.h"
+
+enum { TRAILER_BYTES = SHA256_BYTES + 8 };
+static const char magic[8] = {'t', 'h', 't', 'r', 'c', 'o', 'd', 'e'};
+static const uint64_t OBJECT_BYTES_MAX = UINT64_C(1) << 30;
+
+enum status wasm_cache_check_folder(const char *folder, struct error *error) {
+    struct stat info;
+    enum status status = file_make_folders(folder, 0700, error);
+    if (status != OK)
+        return error_context(error, "code cache");
+    if (lstat(folder, &info) != 0)
+        return error_set_os(error, errno, "code cache %s", folder);
+    if (!S_ISDIR(info.st_mode))
+        return error_set(error, ERR_INVALID, "code cache %s is not a folder", folder);
+    if (info.st_uid != geteuid())
+        return error_set(error, ERR_DENIED,
+                         "code cache %s belongs to user %u, not to this one (%u)", folder,
+                         info.st_uid, geteuid());
+    if ((info.st_mode & 077) != 0)
+        return error_set(error, ERR_DENIED,
+                         "code cache %s can be reached by other users (mode %03o): run chmod 700",
+                         folder, info.st_mode & 0777);
+    return OK;
+}
+
+static enum status check_file(const char *path, struct error *error) {
+    struct stat info;
+    if (lstat(path, &info) != 0)
+        return error_set_os(error, errno, "%s", path);
+    if (!S_ISREG(info.st_mode) || info.st_uid != geteuid() || (info.st_mode & 022) != 0)
+        return error_set(error, ERR_DENIED,
+                         "%s is not a plain file of this user that only it can write", path);
+    struct bytes *content = NULL;
+    enum status status = file_read(path, OBJECT_BYTES_MAX, &content, error);
+    if (status != OK)
+        return status;
+    uint8_t digest[SHA256_BYTES];
+    bool fine = content->size > TRAILER_BYTES;
+    if (fine) {
+        size_t size = content->size - TRAILER_BYTES;
+        sha256(slice_of(content->data, size), digest);
+        fine = memcmp(content->data + size, digest, SHA256_BYTES) == 0 &&
+               memcmp(content->data + size + SHA256_BYTES, magic, sizeof magic) == 0;
+    }
+    bytes_unref(content);
+    return fine ? OK : error_set(error, ERR_DAMAGED, "%s is damaged", path);
+}
+
+enum status wasm_cache_load(const char *path, const struct wasm_module *module, void **handle,
+                            const struct wasm_rt_code **code, struct error *error) {
+    enum status status = check_file(path, error);
+    if (status != OK)
+        return status;
+    void *opened = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (opened == NULL)
+        return error_set(error, ERR_DAMAGED, "cannot load %s: %s", path, dlerror());
+    const struct wasm_rt_code *found = dlsym(opened, "theater_wasm_code");
+    if (found == NULL || found->abi != WASM_RT_ABI || found->import_count != module->import_count ||
+        found->export_count != module->export_count) {
+        (void)dlclose(opened);
+        return error_set(error, ERR_DAMAGED, "%s is not code of this module", path);
+    }
+    found->load(wasm_api());
+    *handle = opened;
+    *code = found;
+    return OK;
+}
+
+enum status wasm_cache_store(const char *built, const char *path, struct error *error) {
+    struct bytes *content = NULL;
+    enum status status = file_read(built, OBJECT_BYTES_MAX, &content, error);
+    if (status != OK)
+        return status;
+    struct buf file = {0};
+    uint8_t digest[SHA256_BYTES];
+    sha256(bytes_slice(content), digest);
+    buf_append_slice(&file, bytes_slice(content));
+    buf_append(&file, digest, sizeof digest);
+    buf_append(&file, magic, sizeof magic);
+    // A new inode: a process that has the old file loaded keeps it.
+    status = file_write_atomic(path, buf_slice(&file), 0600, error);
+    buf_release(&file);
+    bytes_unref(content);
+    return status;
+}
+
+int wasm_cache_lock(const char *path, struct error *error) {
+    int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (descriptor < 0) {
+        (void)error_set_os(error, errno, "lock file %s of the code cache", path);
+        return -1;
+    }
+    while (flock(descriptor, LOCK_EX) != 0) {
+        if (errno == EINTR)
+            continue;
+        (void)error_set_os(error, errno, "locking %s", path);
+        (void)close(descriptor);
+        return -1;
+    }
+    return descriptor;
+}
+
+void wasm_cache_unlock(const char *path, int descriptor) {
+    // Removed while held: a process that waits for this inode builds nothing twice, since it looks
+    // into the cache again once it has the lock.
+    (void)unlink(path);
+    (void)close(descriptor);
+}

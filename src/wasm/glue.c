@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes the C that joins the translator's output to wasm/rt/wasm-rt.h, in one translation unit
+// with it so that the C compiler sees through both:
+//   per import    the function that the output calls: a jump through the instance's import table,
+//                 with the native signature, so that guests call each other without marshalling;
+//   per import    a host adapter of that same signature: packs slots and calls the process;
+//   per export    a thunk: unpacks slots, calls the native function, packs the results.
+// Names of the translator's making appear in this file only.
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "wasm/internal.h"
+
+// The header's text, as the assembler finds it below src/ (an include folder of the build).
+__asm__(
+    ".pushsection .rodata\n"
+    ".global wasm_rt_header_begin\n"
+    ".global wasm_rt_header_end\n"
+    "wasm_rt_header_begin:\n"
+    ".incbin \"wasm/rt/wasm-rt.h\"\n"
+    "wasm_rt_header_end:\n"
+    ".popsection\n");
+extern const char wasm_rt_header_begin[];
+extern const char wasm_rt_header_end[];
+
+struct slice wasm_rt_header_text(void) {
+    uintptr_t size = (uintptr_t)wasm_rt_header_end - (uintptr_t)wasm_rt_header_begin;
+    return slice_of(wasm_rt_header_begin, (size_t)size);
+}
+
+static const char *c_type(uint8_t type) {
+    switch (type) {
+        case WASM_I32:
+            return "u32";
+        case WASM_I64:
+            return "u64";
+        case WASM_F32:
+            return "f32";
+        case WASM_F64:
+            return "f64";
+        case WASM_FUNCREF:
+            return "wasm_rt_funcref_t";
+        default:
+            assert(type == WASM_EXTERNREF);
+            return "wasm_rt_externref_t";
+    }
+}
+
+// The letter that names of fields and of the structures for several results are made of.
+static char type_letter(uint8_t type) {
+    switch (type) {
+        case WASM_I32:
+            return 'i';
+        case WASM_I64:
+            return 'j';
+        case WASM_F32:
+            return 'f';
+        case WASM_F64:
+            return 'd';
+        case WASM_FUNCREF:
+            return 'r';
+        default:
+            assert(type == WASM_EXTERNREF);
+            return 'e';
+    }
+}
+
+// Function references do not fit a slot; functions that pass them are called by guests only.
+static bool fits_slots(const struct wasm_func_type *type) {
+    return (type->param_count == 0 ||
+            memchr(type->params, WASM_FUNCREF, type->param_count) == NULL) &&
+           (type->result_count == 0 ||
+            memchr(type->results, WASM_FUNCREF, type->result_count) == NULL);
+}
+
+static void put_result_type(struct buf *out, const struct wasm_func_type *type) {
+    if (type->result_count == 0) {
+        buf_append_text(out, "void");
+    } else if (type->result_count == 1) {
+        buf_append_text(out, c_type(type->results[0]));
+    } else {
+        buf_append_text(out, "struct wasm_multi_");
+        for (uint32_t i = 0; i < type->result_count; i++)
+            buf_append_byte(out, (uint8_t)type_letter(type->results[i]));
+    }
+}
+
+// ", u32 p0, f64 p1"; without names when `named` is false.
+static void put_parameters(struct buf *out, const struct wasm_func_type *type, bool named) {
+    for (uint32_t i = 0; i < type->param_count; i++) {
+        buf_format(out, ", %s", c_type(type->params[i]));
+        if (named)
+            buf_format(out, " p%u", i);
+    }
+}
+
+static void put_from_slot(struct buf *out, uint8_t type, uint32_t slot) {
+    switch (type) {
+        case WASM_F32:
+            buf_format(out, "wasm_rt_slot_f32(slots[%u])", slot);
+            break;
+        case WASM_F64:
+            buf_format(out, "wasm_rt_slot_f64(slots[%u])", slot);
+            break;
+        case WASM_EXTERNREF:
+            buf_format(out, "(wasm_rt_externref_t)slots[%u]", slot);
+            break;
+        default:
+            buf_format(out, "(%s)slots[%u]", c_type(type), slot);
+    }
+}
+
+static void put_to_slot(struct buf *out, uint8_t type, uint32_t slot, const char *value) {
+    const char *wrap = type == WASM_F32   ? "wasm_rt_f32_slot"
+                       : type == WASM_F64 ? "wasm_rt_f64_slot"
+                                          : "(uint64_t)";
+    buf_format(out, "    slots[%u] = %s(%s);\n", slot, wrap, value);
+}
+
+// The function that the output calls for import `i`.
+static void put_import(struct buf *out, const struct wasm_func_type *type, uint32_t i) {
+    put_result_type(out, type);
+    buf_format(out, " Z_iZ_%u(struct Z_i_instance_t *in", i);
+    put_parameters(out, type, true);
+    buf_append_text(out, ") {\n    ");
+    if (type->result_count > 0)
+        buf_append_text(out, "return ");
+    buf_append_text(out, "((");
+    put_result_type(out, type);
+    buf_append_text(out, " (*)(void *");
+    put_parameters(out, type, false);
+    buf_format(out, "))in->imports[%u].of.native)(in->imports[%u].instance", i, i);
+    for (uint32_t k = 0; k < type->param_count; k++)
+        buf_format(out, ", p%u", k);
+    buf_append_text(out, ");\n}\n");
+}
+
+static void put_host_adapter(struct buf *out, const struct wasm_func_type *type, uint32_t i) {
+    uint32_t slots =
+        type->param_count > type->result_count ? type->param_count : type->result_count;
+    buf_append_text(out, "static ");
+    put_result_type(out, type);
+    buf_format(out, " theater_host_%u(void *link", i);
+    put_parameters(out, type, true);
+    buf_format(out, ") {\n    uint64_t slots[%u];\n", slots == 0 ? 1 : slots);
+    for (uint32_t k = 0; k < type->param_count; k++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "p%u", k);
+        put_to_slot(out, type->params[k], k, name);
+    }
+    buf_append_text(out, "    wasm_rt_api->call_host(link, slots);\n");
+    if (type->result_count == 1) {
+        buf_append_text(out, "    return ");
+        put_from_slot(out, type->results[0], 0);
+        buf_append_text(out, ";\n");
+    } else if (type->result_count > 1) {
+        buf_append_text(out, "    ");
+        put_result_type(out, type);
+        buf_append_text(out, " r;\n");
+        for (uint32_t k = 0; k < type->result_count; k++) {
+            buf_format(out, "    r.%c%u = ", type_letter(type->results[k]), k);
+            put_from_slot(out, type->results[k], k);
+            buf_append_text(out, ";\n");
+        }
+        buf_append_text(out, "    return r;\n");
+    }
+    buf_append_text(out, "}\n");
+}
+
+static void put_thunk(struct buf *out, const struct wasm_func_type *type, uint32_t i) {
+    buf_format(out, "static void theater_thunk_%u(void *instance, uint64_t *slots) {\n    ", i);
+    if (type->result_count > 0) {
+        put_result_type(out, type);
+        buf_append_text(out, " r = ");
+    }
+    buf_format(out, "Z_mZ_e%u(instance", i);
+    for (uint32_t k = 0; k < type->param_count; k++) {
+        buf_append_text(out, ", ");
+        put_from_slot(out, type->params[k], k);
+    }
+    buf_append_text(out, ");\n");
+    if (type->result_count == 1)
+        put_to_slot(out, type->results[0], 0, "r");
+    for (uint32_t k = 0; type->result_count > 1 && k < type->result_count; k++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "r.%c%u", type_letter(type->results[k]), k);
+        put_to_slot(out, type->results[k], k, name);
+    }
+    buf_append_text(out, "    (void)slots;\n}\n");
+}
+
+static void put_imports(const struct wasm_module *module, struct buf *out) {
+    if (module->import_count == 0)
+        return;
+    buf_format(out, "struct Z_i_instance_t {\n    struct wasm_rt_import imports[%u];\n};\n",
+               module->import_count);
+    for (uint32_t i = 0; i < module->import_count; i++) {
+        const struct wasm_extern_type *type = &module->imports[i].type;
+        static const char *const structs[] = {"", "", "wasm_rt_memory_t", ""};
+        switch (type->kind) {
+            case WASM_FUNC:
+                put_import(out, type->func, i);
+                if (fits_slots(type->func))
+                    put_host_adapter(out, type->func, i);
+                continue;
+            case WASM_TABLE:
+                buf_append_text(out, type->table.element == WASM_FUNCREF
+                                         ? "wasm_rt_funcref_table_t"
+                                         : "wasm_rt_externref_table_t");
+                break;
+            case WASM_MEMORY:
+                buf_append_text(out, structs[WASM_MEMORY]);
+                break;
+            case WASM_GLOBAL:
+                buf_append_text(out, c_type((uint8_t)type->global.type));
+                break;
+        }
+        buf_format(out,
+                   " *Z_iZ_%u(struct Z_i_instance_t *in) {\n"
+                   "    return in->imports[%u].of.pointer;\n}\n",
+                   i, i);
+    }
+}
+
+static void put_exports(const struct wasm_module *module, struct buf *out) {
+    uint32_t *firsts = wasm_first_exports(module);
+    for (uint32_t i = 0; i < module->export_count; i++) {
+        const struct wasm_extern_type *type = &module->exports[i].type;
+        if (firsts[i] != i)
+            continue;
+        if (type->kind != WASM_FUNC)
+            buf_format(out,
+                       "static void *theater_get_%u(void *instance) {\n"
+                       "    return Z_mZ_e%u(instance);\n}\n",
+                       i, i);
+        else if (fits_slots(type->func))
+            put_thunk(out, type->func, i);
+    }
+    buf_append_text(out, "static const struct wasm_rt_export theater_exports[] = {\n");
+    for (uint32_t i = 0; i < module->export_count; i++) {
+        const struct wasm_extern_type *type = &module->exports[i].type;
+        uint32_t first = firsts[i];
+        if (type->kind != WASM_FUNC)
+            buf_format(out, "    {0, 0, theater_get_%u},\n", first);
+        else if (fits_slots(type->func))
+            buf_format(out, "    {theater_thunk_%u, (wasm_rt_function_ptr_t)Z_mZ_e%u, 0},\n", first,
+                       first);
+        else
+            buf_format(out, "    {0, (wasm_rt_function_ptr_t)Z_mZ_e%u, 0},\n", first);
+    }
+    buf_append_text(out, "    {0, 0, 0}};\n");
+    free(firsts);
+}
+
+static void put_code(const struct wasm_module *module, struct buf *out) {
+    buf_append_text(out, "static const wasm_rt_function_ptr_t theater_adapters[] = {\n");
+    for (uint32_t i = 0; i < module->import_count; i++) {
+        const struct wasm_extern_type *type = &module->imports[i].type;
+        if (type->kind == WASM_FUNC && fits_slots(type->func))
+            buf_format(out, "    (wasm_rt_function_ptr_t)theater_host_%u,\n", i);
+        else
+            buf_append_text(out, "    0,\n");
+    }
+    buf_format(out,
+               "    0};\n"
+               "static void theater_load(const struct wasm_rt_api *api) {\n"
+               "    wasm_rt_api = api;\n"
+               "    Z_m_init_module();\n"
+               "}\n"
+               "static void theater_instantiate(void *instance, struct wasm_rt_import *imports) {\n"
+               "    (void)imports;\n"
+               "    Z_m_instantiate(instance%s);\n"
+               "}\n"
+               "static void theater_release(void *instance) {\n"
+               "    Z_m_free(instance);\n"
+               "}\n",
+               module->import_count > 0 ? ", (struct Z_i_instance_t *)imports" : "");
+    buf_format(out,
+               "__attribute__((visibility(\"default\"))) const struct wasm_rt_code "
+               "theater_wasm_code = {\n"
+               "    %u, %u, %u, sizeof(Z_m_instance_t), theater_load, theater_instantiate,\n"
+               "    theater_release, theater_exports, theater_adapters};\n",
+               WASM_RT_ABI, module->import_count, module->export_count);
+}
+
+void wasm_glue_write(const struct wasm_module *module, enum wabt_version version, struct buf *out) {
+    assert(version == WABT_1_0_32);
+    buf_append_text(out, "#define WASM_RT_GENERATED 1\n#include \"m.c\"\n");
+    put_imports(module, out);
+    put_exports(module, out);
+    put_code(module, out);
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of this room share with each other and with nobody else.
+#ifndef WASM_INTERNAL_H
+#define WASM_INTERNAL_H
+
+#include <setjmp.h>
+
+#include "wasm/rt/wasm-rt.h"
+#include "wasm/wasm.h"
+
+// ---- scan.c: everything a module declares ----------------------------------------------------
+
+// Where a section's content lies in the source.
+struct wasm_section {
+    bool present;
+    size_t offset;  // of the content
+    size_t size;
+    uint32_t count;  // entries of the vector it holds
+};
+
+enum {
+    WASM_SECTION_TYPE = 1,
+    WASM_SECTION_IMPORT = 2,
+    WASM_SECTION_FUNCTION = 3,
+    WASM_SECTION_TABLE = 4,
+    WASM_SECTION_MEMORY = 5,
+    WASM_SECTION_GLOBAL = 6,
+    WASM_SECTION_EXPORT = 7,
+    WASM_SECTION_START = 8,
+    WASM_SECTION_ELEMENT = 9,
+    WASM_SECTION_CODE = 10,
+    WASM_SECTION_DATA = 11,
+    WASM_SECTION_DATA_COUNT = 12,
+    WASM_SECTION_COUNT = 13,
+};
+
+// One member of an index space, imports first.
+struct wasm_item {
+    struct wasm_extern_type type;
+    uint32_t type_index;  // of functions
+};
+
+struct wasm_items {
+    struct wasm_item *item;
+    uint32_t count;
+    uint32_t imported;
+    uint32_t capacity;
+};
+
+// Immutable after scan.
+struct wasm_module_body {
+    struct wasm_section sections[WASM_SECTION_COUNT];
+    struct wasm_func_type *types;
+    uint32_t type_count;
+    struct wasm_items spaces[4];  // by enum wasm_kind
+    struct wasm_import *imports;
+    struct wasm_export *exports;
+};
+
+// ---- normalise.c -----------------------------------------------------------------------------
+
+// Appends to `out` the module without custom sections, its imports renamed to "i" "0", "1", … and
+// its exports to "e0", "e1", …, where an item exported again is left out (glue uses the first).
+void wasm_normalise(const struct wasm_module *module, struct buf *out);
+// For each export the first one of the same item (itself if it is the first). Gives an array of
+// export_count entries; free with free.
+uint32_t *wasm_first_exports(const struct wasm_module *module);
+
+// ---- glue.c ----------------------------------------------------------------------------------
+
+// Which names the translator's output uses. WABT_UNKNOWN is refused.
+enum wabt_version { WABT_UNKNOWN, WABT_1_0_32 };
+// Appends C that goes behind the translator's output, in the same translation unit.
+void wasm_glue_write(const struct wasm_module *module, enum wabt_version version, struct buf *out);
+// The text of rt/wasm-rt.h.
+struct slice wasm_rt_header_text(void);
+
+// ---- child.c: limited child processes ----------------------------------------------------------
+
+struct wasm_child {
+    const char *folder;       // working folder, and TMPDIR
+    const char *const *argv;  // argv[0] is looked up in PATH
+    uint64_t cpu_seconds;
+    uint64_t memory_bytes;
+    uint64_t file_bytes;
+    uint64_t wall_seconds;
+};
+// Runs the program to its end, nothing but /dev/null as input, and gives its first bytes of output
+// (both streams) in `output`. ERR_NOT_FOUND when it cannot be started, ERR_LIMIT when a limit
+// ended it, ERR_INVALID when it failed by itself. Not on a worker.
+enum status wasm_child_run(const struct wasm_child *child, struct buf *output,
+                           struct error *error) MUST_CHECK;
+
+// ---- compile.c -------------------------------------------------------------------------------
+
+struct wasm_object;  // a loaded shared object, shared by the codes of equal modules
+
+struct wasm_code {
+    _Atomic uint32_t references;
+    struct wasm_module *module;
+    const struct wasm_rt_code *native;
+    struct wasm_object *object;
+    struct wasm_compiler *compiler;
+    uint32_t *export_imports;  // per export the import that it is, or UINT32_MAX
+};
+
+// ---- memory.c: linear memories and tables ------------------------------------------------------
+
+enum { WASM_PAGE_BYTES = 65536, WASM_PAGES_MAX = 65535 };
+#define WASM_NO_CLASS UINT32_MAX
+
+// Reserves memory in the budget; false when it would pass the limit.
+bool wasm_budget_take(struct wasm_budget *budget, uint64_t bytes);
+void wasm_budget_give(struct wasm_budget *budget, uint64_t bytes);
+
+// A zeroed block of at least `pages` pages (not 0), from arenas shared by all instances. NULL when
+// the system gives no address space. Any thread.
+uint8_t *wasm_block_take(uint32_t pages, uint32_t *class_index);
+// Gives it back; the first `used_bytes` may have been written.
+void wasm_block_give(uint8_t *block, uint32_t class_index, uint64_t used_bytes);
+uint64_t wasm_class_pages(uint32_t class_index);
+
+// The bodies of the run-time calls, with guest code not interruptible. Growth gives the old size
+// or UINT32_MAX. Allocation gives false when the budget or the system has no more.
+bool wasm_memory_allocate(wasm_rt_memory_t *memory, uint32_t pages, uint32_t max_pages,
+                          struct wasm_budget *budget);
+uint32_t wasm_memory_grow(wasm_rt_memory_t *memory, uint32_t more);
+void wasm_memory_free(wasm_rt_memory_t *memory);
+
+struct wasm_table {
+    WASM_RT_TABLE(void);
+};
+bool wasm_table_allocate(struct wasm_table *table, uint32_t size, uint32_t max_size,
+                         enum wasm_type element, struct wasm_budget *budget);
+// The new elements are undefined: the caller fills them.
+uint32_t wasm_table_grow(struct wasm_table *table, uint32_t more);
+void wasm_table_free(struct wasm_table *table);
+
+// ---- types.c ---------------------------------------------------------------------------------
+
+// The process-wide id (from 1) of a function type, equal for equal types. Any thread.
+uint32_t wasm_type_id(const struct wasm_func_type *type);
+
+// ---- trap.c: contexts, frames, signals ---------------------------------------------------------
+
+// About where the stack ends now; a variable's address could lie on a sanitizer's fake stack.
+#define STACK_POINTER() __builtin_frame_address(0)
+
+struct wasm_frame {
+    sigjmp_buf jump;
+    struct wasm_frame *previous;
+    bool by_signal;  // left from a signal handler
+};
+
+// A thread that runs guest code. Grouped by writer.
+struct wasm_thread {
+    // The owning thread; the watchdog reads.
+    struct wasm_context *_Atomic context;
+    _Atomic uint64_t binding;       // counts binds; partner: `charged_binding`, `ticket`
+    _Atomic uint64_t remaining_ns;  // CPU time left to the bound context; 0: no limit
+    // The watchdog; the owning thread reads.
+    _Atomic uint64_t charged_binding;  // the binding that `charged_ns` counts
+    _Atomic uint64_t charged_ns;
+    _Atomic uint64_t ticket;  // binding to interrupt; the handler clears it
+    // The watchdog alone, under its lock.
+    uint64_t seen_binding;
+    uint64_t seen_cpu_ns;
+    bool seen;
+    // Set once.
+    unsigned long thread;  // pthread_t
+    int cpu_clock;         // clockid_t
+    void *signal_stack;
+    struct wasm_thread *next;  // under the watchdog's lock
+};
+
+// This thread's record, or NULL. Read it again after anything that may switch fibers.
+struct wasm_thread *wasm_thread_current(void);
+// Ends the innermost call of the bound context.
+NO_RETURN void wasm_trap_jump(struct wasm_context *context, enum wasm_trap trap, bool by_signal);
+// Runs body(argument) as guest code in a new frame on the bound context; false if it trapped.
+bool wasm_guard(wasm_rt_thunk body, void *instance, uint64_t *slots);
+// Leave and enter guest code from within: between them the context cannot be jumped out of.
+void wasm_guest_leave(struct wasm_context *context);
+void wasm_guest_enter(struct wasm_context *context);  // may trap: the deadline
+
+void wasm_watchdog_add(struct wasm_thread *thread);
+void wasm_watchdog_remove(struct wasm_thread *thread);
+int wasm_interrupt_signal(void);
+
+// ---- instance.c ------------------------------------------------------------------------------
+
+struct wasm_global {
+    void *value;
+    enum wasm_type type;
+    bool is_mutable;
+    struct wasm_instance *owner;
+};
+
+struct wasm_instance {
+    struct wasm_code *code;
+    void *native;  // the translator's instance structure
+    struct wasm_rt_import *native_imports;
+    struct wasm_extern *imports;  // copies of what was given
+    struct wasm_global *globals;  // by export index
+    struct wasm_budget *budget;
+    bool over_budget;              // why the start failed
+    struct wasm_instance *failed;  // instances that trapped at start but may be in our tables
+};
+
+// Says which instance pays for what this thread's generated code allocates now.
+void wasm_instantiating(struct wasm_instance *instance);
+// For each export the import that it is, or UINT32_MAX. Free with free.
+uint32_t *wasm_export_imports(const struct wasm_module *module);
+// The functions that generated code calls.
+const struct wasm_rt_api *wasm_api(void);
+
+#endif

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// Linear memories and tables, paid for by their actor's budget.
+//
+// Memories are blocks of power-of-two sizes (64 KiB to 4 GiB), cut from arenas of reserved address
+// space that live as long as the process. A mapping per memory would meet vm.max_map_count (65,530
+// by default) long before 100,000 actors; arenas join into a few mappings. A block given back keeps
+// its address and loses its pages (MADV_DONTNEED), so that it reads as zero when taken again.
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "wasm/internal.h"
+
+enum { CLASS_COUNT = 17 };                    // 1, 2, 4 … 65536 pages
+static const uint64_t ARENA_BYTES = 1 << 30;  // or one block, if that is larger
+
+// `lock` guards the rest.
+struct size_class {
+    pthread_mutex_t lock;
+    uint8_t **free_blocks;
+    size_t free_count;
+    size_t free_capacity;
+    uint8_t *arena_next;  // blocks never taken
+    uint8_t *arena_end;
+};
+
+static struct size_class classes[CLASS_COUNT] = {
+    [0 ... CLASS_COUNT - 1] = {.lock = PTHREAD_MUTEX_INITIALIZER}};
+
+bool wasm_budget_take(struct wasm_budget *budget, uint64_t bytes) {
+    // Relaxed: the count guards no other data.
+    uint64_t used = atomic_load_explicit(&budget->memory_used_bytes, memory_order_relaxed);
+    do {
+        if (used > budget->memory_limit_bytes || bytes > budget->memory_limit_bytes - used)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&budget->memory_used_bytes, &used, used + bytes,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+void wasm_budget_give(struct wasm_budget *budget, uint64_t bytes) {
+    uint64_t before =
+        atomic_fetch_sub_explicit(&budget->memory_used_bytes, bytes, memory_order_relaxed);
+    assert(before >= bytes);
+}
+
+uint64_t wasm_class_pages(uint32_t class_index) {
+    assert(class_index < CLASS_COUNT);
+    return UINT64_C(1) << class_index;
+}
+
+static uint8_t *map_arena(uint64_t bytes) {
+    void *arena = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (arena == MAP_FAILED)
+        return NULL;
+    // One touched page must cost one page. Failure (a kernel without huge pages) is fine.
+    (void)madvise(arena, bytes, MADV_NOHUGEPAGE);
+    return arena;
+}
+
+uint8_t *wasm_block_take(uint32_t pages, uint32_t *class_index) {
+    assert(pages > 0 && pages <= 65536);
+    uint32_t index = 0;
+    while (wasm_class_pages(index) < pages)
+        index++;
+    struct size_class *class = &classes[index];
+    uint64_t block_bytes = wasm_class_pages(index) * WASM_PAGE_BYTES;
+    uint8_t *block = NULL;
+    pthread_mutex_lock(&class->lock);
+    if (class->free_count > 0) {
+        block = class->free_blocks[--class->free_count];
+    } else {
+        if (class->arena_next == class->arena_end) {
+            uint64_t bytes = block_bytes > ARENA_BYTES ? block_bytes : ARENA_BYTES;
+            class->arena_next = map_arena(bytes);
+            class->arena_end = class->arena_next == NULL ? NULL : class->arena_next + bytes;
+        }
+        block = class->arena_next;
+        if (block != NULL)
+            class->arena_next += block_bytes;
+    }
+    pthread_mutex_unlock(&class->lock);
+    *class_index = index;
+    return block;
+}
+
+void wasm_block_give(uint8_t *block, uint32_t class_index, uint64_t used_bytes) {
+    assert(block != NULL && used_bytes <= wasm_class_pages(class_index) * WASM_PAGE_BYTES);
+    // Locked pages cannot be dropped; then they are cleared.
+    if (used_bytes > 0 && madvise(block, used_bytes, MADV_DONTNEED) != 0)
+        memset(block, 0, used_bytes);
+    struct size_class *class = &classes[class_index];
+    pthread_mutex_lock(&class->lock);
+    if (class->free_count == class->free_capacity) {
+        class->free_capacity = class->free_capacity == 0 ? 64 : class->free_capacity * 2;
+        class->free_blocks =
+            xrealloc(class->free_blocks, class->free_capacity * sizeof *class->free_blocks);
+    }
+    class->free_blocks[class->free_count++] = block;
+    pthread_mutex_unlock(&class->lock);
+}
+
+bool wasm_memory_allocate(wasm_rt_memory_t *memory, uint32_t pages, uint32_t max_pages,
+                          struct wasm_budget *budget) {
+    assert(!memory->allocated);
+    uint64_t bytes = (uint64_t)pages * WASM_PAGE_BYTES;
+    if (pages > WASM_PAGES_MAX || !wasm_budget_take(budget, bytes))
+        return false;
+    uint32_t class_index = WASM_NO_CLASS;
+    uint8_t *data = pages == 0 ? NULL : wasm_block_take(pages, &class_index);
+    if (pages > 0 && data == NULL) {
+        wasm_budget_give(budget, bytes);
+        return false;
+    }
+    memory->data = data;
+    memory->size = bytes;
+    memory->pages = pages;
+    memory->max_pages = max_pages < WASM_PAGES_MAX ? max_pages : WASM_PAGES_MAX;
+    memory->class_index = class_index;
+    memory->budget = budget;
+    memory->allocated = true;
+    return true;
+}
+
+// Makes room for `pages`: within the block, or in a larger one with the content moved.
+static bool memory_room(wasm_rt_memory_t *memory, uint32_t pages) {
+    if (memory->class_index != WASM_NO_CLASS && pages <= wasm_class_pages(memory->class_index))
+        return true;
+    uint32_t class_index;
+    uint8_t *block = wasm_block_take(pages, &class_index);
+    if (block == NULL)
+        return false;
+    if (memory->class_index != WASM_NO_CLASS) {
+        memcpy(block, memory->data, memory->size);
+        wasm_block_give(memory->data, memory->class_index, memory->size);
+    }
+    memory->data = block;
+    memory->class_index = class_index;
+    return true;
+}
+
+uint32_t wasm_memory_grow(wasm_rt_memory_t *memory, uint32_t more) {
+    uint32_t old = memory->pages;
+    if (more == 0)
+        return old;
+    if (more > memory->max_pages || old > memory->max_pages - more)
+        return UINT32_MAX;
+    uint64_t bytes = (uint64_t)more * WASM_PAGE_BYTES;
+    if (!wasm_budget_take(memory->budget, bytes))
+        return UINT32_MAX;
+    if (!memory_room(memory, old + more)) {
+        wasm_budget_give(memory->budget, bytes);
+        return UINT32_MAX;
+    }
+    memory->pages = old + more;
+    memory->size += bytes;
+    return old;
+}
+
+void wasm_memory_free(wasm_rt_memory_t *memory) {
+    if (!memory->allocated)
+        return;
+    if (memory->class_index != WASM_NO_CLASS)
+        wasm_block_give(memory->data, memory->class_index, memory->size);
+    wasm_budget_give(memory->budget, memory->size);
+    *memory = (wasm_rt_memory_t){0};
+}
+
+struct wasm_memory_view wasm_memory_view(const struct wasm_memory *memory) {
+    return (struct wasm_memory_view){.data = memory->data, .size = memory->size};
+}
+
+static uint64_t element_bytes(const struct wasm_table *table) {
+    return table->element_type == WASM_FUNCREF ? sizeof(wasm_rt_funcref_t)
+                                               : sizeof(wasm_rt_externref_t);
+}
+
+bool wasm_table_allocate(struct wasm_table *table, uint32_t size, uint32_t max_size,
+                         enum wasm_type element, struct wasm_budget *budget) {
+    assert(table->budget == NULL);
+    table->element_type = element;
+    if (!wasm_budget_take(budget, size * element_bytes(table)))
+        return false;
+    table->budget = budget;
+    table->data = size == 0 ? NULL : calloc(size, element_bytes(table));
+    if (size > 0 && table->data == NULL) {
+        wasm_budget_give(budget, size * element_bytes(table));
+        table->budget = NULL;
+        return false;
+    }
+    table->size = table->capacity = size;
+    table->max_size = max_size;
+    return true;
+}
+
+uint32_t wasm_table_grow(struct wasm_table *table, uint32_t more) {
+    uint32_t old = table->size;
+    if (more > table->max_size || old > table->max_size - more || old + more == UINT32_MAX)
+        return UINT32_MAX;
+    uint64_t bytes = more * element_bytes(table);
+    if (!wasm_budget_take(table->budget, bytes))
+        return UINT32_MAX;
+    if (old + more > table->capacity) {
+        uint64_t capacity = (uint64_t)old + more;
+        void *data = realloc(table->data, capacity * element_bytes(table));
+        if (data == NULL) {
+            wasm_budget_give(table->budget, bytes);
+            return UINT32_MAX;
+        }
+        table->data = data;
+        table->capacity = (uint32_t)capacity;
+    }
+    table->size = old + more;
+    return old;
+}
+
+void wasm_table_free(struct wasm_table *table) {
+    if (table->budget == NULL)
+        return;
+    free(table->data);
+    wasm_budget_give(table->budget, table->size * element_bytes(table));
+    *table = (struct wasm_table){0};
+}

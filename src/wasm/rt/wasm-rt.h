@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// What generated code and this room agree on: the file is compiled into the process, and its text
+// is handed to the C compiler as the "wasm-rt.h" that the translator's output includes. It holds
+// the names which that output uses, and the tables through which code and process find each other.
+// Generated code calls the process only through `wasm_rt_api`, so a shared object needs no symbol
+// of ours. A change of a structure here must change WASM_RT_ABI (it is part of the cache key, as
+// is this text).
+#ifndef WASM_RT_H_
+#define WASM_RT_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WASM_RT_ABI 1u
+
+#ifndef LIKELY
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#endif
+#ifndef WABT_BIG_ENDIAN
+#define WABT_BIG_ENDIAN 0
+#endif
+#define wasm_rt_memcpy __builtin_memcpy
+
+// Value types, with their bytes of the binary format.
+typedef enum {
+    WASM_RT_I32 = 0x7f,
+    WASM_RT_I64 = 0x7e,
+    WASM_RT_F32 = 0x7d,
+    WASM_RT_F64 = 0x7c,
+    WASM_RT_FUNCREF = 0x70,
+    WASM_RT_EXTERNREF = 0x6f,
+} wasm_rt_type_t;
+
+typedef void (*wasm_rt_function_ptr_t)(void);
+
+typedef struct {
+    uint32_t func_type;  // id shared by all modules of the process; null when `func` is NULL
+    wasm_rt_function_ptr_t func;
+    void *module_instance;  // its first argument
+} wasm_rt_funcref_t;
+typedef void *wasm_rt_externref_t;
+#define wasm_rt_funcref_null_value ((wasm_rt_funcref_t){0, 0, 0})
+#define wasm_rt_externref_null_value ((wasm_rt_externref_t)0)
+
+// A linear memory. Guest code reads `data`, `size` and `pages`; the process writes all of it.
+typedef struct wasm_memory {
+    uint8_t *data;
+    uint64_t size;  // bytes
+    uint32_t pages;
+    uint32_t max_pages;
+    uint32_t class_index;  // size class of the block at `data`, or WASM_NO_CLASS
+    bool allocated;
+    void *budget;  // struct wasm_budget that pays for it
+    void *owner;   // struct wasm_instance that defines it
+} wasm_rt_memory_t;
+
+// The two kinds of table differ in their elements only.
+#define WASM_RT_TABLE(element) \
+    element *data;             \
+    uint32_t max_size;         \
+    uint32_t size;             \
+    uint32_t capacity;         \
+    uint32_t element_type;     \
+    void *budget;              \
+    void *owner
+typedef struct wasm_funcref_table {
+    WASM_RT_TABLE(wasm_rt_funcref_t);
+} wasm_rt_funcref_table_t;
+typedef struct wasm_externref_table {
+    WASM_RT_TABLE(wasm_rt_externref_t);
+} wasm_rt_externref_table_t;
+
+// Trap codes as the translator writes them. An access out of bounds is one code there; the name of
+// the function that traps tells tables from memories, and the compiler folds the choice.
+#define WASM_RT_TRAP_OOB_MEMORY 1
+#define WASM_RT_TRAP_OOB_TABLE 2
+#define WASM_RT_TRAP_INT_OVERFLOW 3
+#define WASM_RT_TRAP_DIV_BY_ZERO 4
+#define WASM_RT_TRAP_INVALID_CONVERSION 5
+#define WASM_RT_TRAP_UNREACHABLE 6
+#define WASM_RT_TRAP_CALL_INDIRECT 7
+#define WASM_RT_TRAP_EXHAUSTION 8
+#define WASM_RT_TRAP_OOB \
+    (__builtin_strstr(__func__, "table") ? WASM_RT_TRAP_OOB_TABLE : WASM_RT_TRAP_OOB_MEMORY)
+
+struct wasm_rt_api {
+    __attribute__((noreturn)) void (*trap)(int code);
+    uint32_t (*register_func_type)(uint32_t param_count, uint32_t result_count, ...);
+    void (*allocate_memory)(wasm_rt_memory_t *memory, uint32_t pages, uint32_t max_pages);
+    uint32_t (*grow_memory)(wasm_rt_memory_t *memory, uint32_t pages);
+    void (*free_memory)(wasm_rt_memory_t *memory);
+    void (*allocate_funcref_table)(wasm_rt_funcref_table_t *table, uint32_t size, uint32_t max);
+    uint32_t (*grow_funcref_table)(wasm_rt_funcref_table_t *table, uint32_t more,
+                                   wasm_rt_funcref_t value);
+    void (*free_funcref_table)(wasm_rt_funcref_table_t *table);
+    void (*allocate_externref_table)(wasm_rt_externref_table_t *table, uint32_t size, uint32_t max);
+    uint32_t (*grow_externref_table)(wasm_rt_externref_table_t *table, uint32_t more,
+                                     wasm_rt_externref_t value);
+    void (*free_externref_table)(wasm_rt_externref_table_t *table);
+    // Calls the host function `link` (a struct wasm_func); returns only if it did not trap.
+    void (*call_host)(void *link, uint64_t *slots);
+};
+
+// One import as the instance sees it. Functions: native code and its first argument.
+struct wasm_rt_import {
+    union {
+        wasm_rt_function_ptr_t native;
+        void *pointer;  // memory, table, or the value of a global
+    } of;
+    void *instance;
+};
+
+typedef void (*wasm_rt_thunk)(void *instance, uint64_t *slots);
+
+struct wasm_rt_export {
+    wasm_rt_thunk thunk;            // functions that can be called with slots
+    wasm_rt_function_ptr_t native;  // functions
+    void *(*get)(void *instance);   // memories, tables, values of globals
+};
+
+// What a shared object offers, under the name theater_wasm_code.
+struct wasm_rt_code {
+    uint32_t abi;
+    uint32_t import_count;
+    uint32_t export_count;
+    uint64_t instance_size;
+    void (*load)(const struct wasm_rt_api *api);  // once, before the first instance
+    void (*instantiate)(void *instance, struct wasm_rt_import *imports);
+    void (*release)(void *instance);
+    const struct wasm_rt_export *exports;
+    const wasm_rt_function_ptr_t *host_adapters;  // per import; NULL: not a function, or no slots
+};
+
+#ifdef WASM_RT_GENERATED
+// An element segment of the output gives an imported function the instance's address plus
+// offsetof(instance, import pointer) as its first argument, which is where the pointer lies, not
+// where it points (a mistake of wabt 1.0.32). instance.c puts the import table right behind the
+// instance, so that this offset leads to the table itself.
+#undef offsetof
+#define offsetof(type, member) ((sizeof(type) + 15) & ~(size_t)15)
+static const struct wasm_rt_api *wasm_rt_api;
+#define wasm_rt_trap(code) wasm_rt_api->trap(code)
+#define wasm_rt_is_initialized() 1
+#define wasm_rt_register_func_type(...) wasm_rt_api->register_func_type(__VA_ARGS__)
+#define wasm_rt_allocate_memory(...) wasm_rt_api->allocate_memory(__VA_ARGS__)
+#define wasm_rt_grow_memory(...) wasm_rt_api->grow_memory(__VA_ARGS__)
+#define wasm_rt_free_memory(...) wasm_rt_api->free_memory(__VA_ARGS__)
+#define wasm_rt_allocate_funcref_table(...) wasm_rt_api->allocate_funcref_table(__VA_ARGS__)
+#define wasm_rt_grow_funcref_table(...) wasm_rt_api->grow_funcref_table(__VA_ARGS__)
+#define wasm_rt_free_funcref_table(...) wasm_rt_api->free_funcref_table(__VA_ARGS__)
+#define wasm_rt_allocate_externref_table(...) wasm_rt_api->allocate_externref_table(__VA_ARGS__)
+#define wasm_rt_grow_externref_table(...) wasm_rt_api->grow_externref_table(__VA_ARGS__)
+#define wasm_rt_free_externref_table(...) wasm_rt_api->free_externref_table(__VA_ARGS__)
+static inline float wasm_rt_slot_f32(uint64_t slot) {
+    uint32_t bits = (uint32_t)slot;
+    float value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return value;
+}
+static inline double wasm_rt_slot_f64(uint64_t slot) {
+    double value;
+    __builtin_memcpy(&value, &slot, sizeof value);
+    return value;
+}
+static inline uint64_t wasm_rt_f32_slot(float value) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+static inline uint64_t wasm_rt_f64_slot(double value) {
+    uint64_t bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+#endif
+
+#endif

@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads what a module declares, in one pass over its sections, every count bounded:
+//
+//   module  = "\0asm" 01 00 00 00 section*
+//   section = id:byte size:u32 content        custom (0) anywhere, the others once, in order
+//
+// Function bodies are walked only to find instructions that the translator lacks (expr.c).
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/map.h"
+#include "wasm/internal.h"
+#include "wasm/reader.h"
+
+// The room's defaults, and bounds that no caller changes.
+enum {
+    MODULE_BYTES_MAX = 64 << 20,
+    FUNCTIONS_MAX = 500000,
+    LOCALS_MAX = 50000,
+    TYPES_MAX = 100000,
+    IMPORTS_MAX = 20000,
+    EXPORTS_MAX = 100000,
+    GLOBALS_MAX = 100000,
+    TABLES_MAX = 100,
+    MEMORIES_MAX = 16,
+    SEGMENTS_MAX = 100000,
+    PARAMS_MAX = 1000,
+    ELEMENTS_MAX = 10000000,
+    SECTION_TAG = 13,
+};
+
+struct scan {
+    struct reader r;
+    struct wasm_module *module;
+    struct wasm_module_body *body;
+    struct wasm_scan_limits limits;
+    uint32_t functions_declared;
+    uint32_t data_count;
+};
+
+bool wasm_func_type_equal(const struct wasm_func_type *a, const struct wasm_func_type *b) {
+    return a == b || (a->param_count == b->param_count && a->result_count == b->result_count &&
+                      memcmp(a->params, b->params, a->param_count) == 0 &&
+                      memcmp(a->results, b->results, a->result_count) == 0);
+}
+
+static void add_item(struct wasm_items *items, struct wasm_item item) {
+    if (items->count == items->capacity) {
+        items->capacity = items->capacity == 0 ? 16 : items->capacity * 2;
+        items->item = xrealloc(items->item, items->capacity * sizeof *items->item);
+    }
+    items->item[items->count++] = item;
+}
+
+static const uint8_t *read_types_of(struct scan *s, const char *what, uint32_t *count) {
+    struct reader *r = &s->r;
+    *count = reader_count(r, what, PARAMS_MAX);
+    const uint8_t *first = r->data + r->at;
+    for (uint32_t i = 0; i < *count; i++)
+        (void)reader_value_type(r);
+    return first;
+}
+
+static void read_type_section(struct scan *s, uint32_t count) {
+    struct reader *r = &s->r;
+    s->body->types = xcalloc(count == 0 ? 1 : count, sizeof *s->body->types);
+    for (uint32_t i = 0; i < count && reader_ok(r); i++) {
+        size_t at = r->at;
+        uint8_t form = reader_byte(r);
+        if (form != 0x60 && form >= 0x4d && form <= 0x5f)
+            reader_fail(r, at, ERR_UNSUPPORTED, "GC (type form 0x%02x) is not supported", form);
+        else if (form != 0x60)
+            reader_fail(r, at, ERR_INVALID, "unknown type form 0x%02x", form);
+        struct wasm_func_type *type = &s->body->types[i];
+        type->params = read_types_of(s, "parameters", &type->param_count);
+        type->results = read_types_of(s, "results", &type->result_count);
+        s->body->type_count++;
+    }
+}
+
+static struct wasm_limits read_limits(struct scan *s, bool is_memory) {
+    struct reader *r = &s->r;
+    size_t at = r->at;
+    uint8_t flags = reader_byte(r);
+    struct wasm_limits limits = {0, UINT64_MAX};
+    if (flags > 1) {
+        const char *feature = (flags & 0xf8) != 0 ? NULL
+                              : (flags & 4) != 0  ? (is_memory ? "memory64" : "64-bit tables")
+                                                  : "threads (shared memory)";
+        if (feature == NULL)
+            reader_fail(r, at, ERR_INVALID, "malformed limits flags 0x%02x", flags);
+        else
+            reader_fail(r, at, ERR_UNSUPPORTED, "%s: limits flags 0x%02x are not supported",
+                        feature, flags);
+        return limits;
+    }
+    limits.min = reader_u32(r);
+    if (flags == 1)
+        limits.max = reader_u32(r);
+    if (reader_ok(r) && limits.min > limits.max)
+        reader_fail(r, at, ERR_INVALID, "size minimum must not be greater than maximum");
+    if (is_memory && (limits.min > 65536 || (flags == 1 && limits.max > 65536)))
+        reader_fail(r, at, ERR_INVALID, "memory size must be at most 65536 pages (4GiB)");
+    return limits;
+}
+
+static struct wasm_item read_func_item(struct scan *s) {
+    struct reader *r = &s->r;
+    size_t at = r->at;
+    uint32_t index = reader_u32(r);
+    struct wasm_item item = {.type.kind = WASM_FUNC, .type_index = index};
+    if (reader_ok(r) && index >= s->body->type_count)
+        reader_fail(r, at, ERR_INVALID, "unknown type %u", index);
+    if (reader_ok(r))
+        item.type.func = &s->body->types[index];
+    return item;
+}
+
+static struct wasm_item read_table_item(struct scan *s) {
+    struct wasm_item item = {.type.kind = WASM_TABLE};
+    struct reader *r = &s->r;
+    if (reader_ok(r) && r->at < r->end && r->data[r->at] == 0x40)
+        reader_fail(r, r->at, ERR_UNSUPPORTED,
+                    "typed function references (table initialiser) are not supported");
+    item.type.table.element = (enum wasm_type)reader_ref_type(r);
+    size_t at = r->at;
+    item.type.table.limits = read_limits(s, false);
+    if (reader_ok(r) && item.type.table.limits.min > ELEMENTS_MAX)
+        reader_fail(r, at, ERR_LIMIT, "a table of %llu elements, at most %d are allowed",
+                    (unsigned long long)item.type.table.limits.min, ELEMENTS_MAX);
+    return item;
+}
+
+static struct wasm_item read_memory_item(struct scan *s) {
+    struct wasm_item item = {.type.kind = WASM_MEMORY};
+    item.type.memory = read_limits(s, true);
+    return item;
+}
+
+static struct wasm_item read_global_item(struct scan *s) {
+    struct wasm_item item = {.type.kind = WASM_GLOBAL};
+    item.type.global.type = (enum wasm_type)reader_value_type(&s->r);
+    size_t at = s->r.at;
+    uint8_t mutability = reader_byte(&s->r);
+    if (mutability > 1)
+        reader_fail(&s->r, at, ERR_INVALID, "malformed mutability 0x%02x", mutability);
+    item.type.global.is_mutable = mutability == 1;
+    return item;
+}
+
+static void read_import_section(struct scan *s, uint32_t count) {
+    struct reader *r = &s->r;
+    s->body->imports = xcalloc(count == 0 ? 1 : count, sizeof *s->body->imports);
+    for (uint32_t i = 0; i < count && reader_ok(r); i++) {
+        struct wasm_import *import = &s->body->imports[i];
+        import->module = reader_name(r);
+        import->name = reader_name(r);
+        size_t at = r->at;
+        uint8_t kind = reader_byte(r);
+        struct wasm_item item = {0};
+        if (kind == WASM_FUNC)
+            item = read_func_item(s);
+        else if (kind == WASM_TABLE)
+            item = read_table_item(s);
+        else if (kind == WASM_MEMORY)
+            item = read_memory_item(s);
+        else if (kind == WASM_GLOBAL)
+            item = read_global_item(s);
+        else if (kind == 4)
+            reader_fail(r, at, ERR_UNSUPPORTED, "exceptions (tag import) are not supported");
+        else
+            reader_fail(r, at, ERR_INVALID, "malformed import kind 0x%02x", kind);
+        if (!reader_ok(r))
+            return;
+        import->type = item.type;
+        add_item(&s->body->spaces[kind], item);
+        s->body->spaces[kind].imported++;
+        s->module->import_count++;
+    }
+    if (s->body->spaces[WASM_MEMORY].count > MEMORIES_MAX)
+        reader_fail(r, r->at, ERR_LIMIT, "%u memories imported, at most %d are allowed",
+                    s->body->spaces[WASM_MEMORY].count, MEMORIES_MAX);
+}
+
+static void read_function_section(struct scan *s, uint32_t count) {
+    for (uint32_t i = 0; i < count && reader_ok(&s->r); i++)
+        add_item(&s->body->spaces[WASM_FUNC], read_func_item(s));
+    s->functions_declared = count;
+    s->module->func_count = count;
+}
+
+static void read_table_section(struct scan *s, uint32_t count) {
+    for (uint32_t i = 0; i < count && reader_ok(&s->r); i++)
+        add_item(&s->body->spaces[WASM_TABLE], read_table_item(s));
+}
+
+static void read_memory_section(struct scan *s, uint32_t count) {
+    size_t at = s->r.at;
+    if (count > 1)
+        reader_fail(&s->r, at, ERR_UNSUPPORTED,
+                    "multiple memories: %u are defined, one is supported", count);
+    for (uint32_t i = 0; i < count && reader_ok(&s->r); i++)
+        add_item(&s->body->spaces[WASM_MEMORY], read_memory_item(s));
+    s->module->memory_count = count;
+}
+
+static void read_plain_constant(struct scan *s, const char *where) {
+    size_t at = s->r.at;
+    bool extended;
+    reader_constant(&s->r, &extended);
+    if (extended)
+        reader_fail(&s->r, at, ERR_UNSUPPORTED,
+                    "extended constant expressions are not supported (%s)", where);
+}
+
+static void read_global_section(struct scan *s, uint32_t count) {
+    for (uint32_t i = 0; i < count && reader_ok(&s->r); i++) {
+        struct wasm_item item = read_global_item(s);
+        read_plain_constant(s, "initial value of a global");
+        add_item(&s->body->spaces[WASM_GLOBAL], item);
+    }
+}
+
+static void read_export_section(struct scan *s, uint32_t count) {
+    struct reader *r = &s->r;
+    struct map names = {0};
+    s->body->exports = xcalloc(count == 0 ? 1 : count, sizeof *s->body->exports);
+    for (uint32_t i = 0; i < count && reader_ok(r); i++) {
+        struct wasm_export *export = &s->body->exports[i];
+        size_t name_at = r->at;
+        export->name = reader_name(r);
+        size_t at = r->at;
+        uint8_t kind = reader_byte(r);
+        export->index = reader_u32(r);
+        if (reader_ok(r) && kind == 4)
+            reader_fail(r, at, ERR_UNSUPPORTED, "exceptions (tag export) are not supported");
+        else if (reader_ok(r) && kind > 4)
+            reader_fail(r, at, ERR_INVALID, "malformed export kind 0x%02x", kind);
+        if (!reader_ok(r))
+            break;
+        if (export->index >= s->body->spaces[kind].count) {
+            reader_fail(r, at, ERR_INVALID, "unknown %s %u exported",
+                        ((const char *[]){"function", "table", "memory", "global"})[kind],
+                        export->index);
+            break;
+        }
+        if (!map_add(&names, export->name, export)) {
+            reader_fail(r, name_at, ERR_INVALID, "duplicate export name");
+            break;
+        }
+        export->type = s->body->spaces[kind].item[export->index].type;
+        s->module->export_count++;
+    }
+    map_release(&names);
+}
+
+static void read_start_section(struct scan *s) {
+    size_t at = s->r.at;
+    uint32_t index = reader_u32(&s->r);
+    if (!reader_ok(&s->r))
+        return;
+    if (index >= s->body->spaces[WASM_FUNC].count) {
+        reader_fail(&s->r, at, ERR_INVALID, "unknown start function %u", index);
+        return;
+    }
+    const struct wasm_func_type *type = s->body->spaces[WASM_FUNC].item[index].type.func;
+    if (type->param_count != 0 || type->result_count != 0)
+        reader_fail(&s->r, at, ERR_INVALID, "start function %u has parameters or results", index);
+}
+
+// The eight forms of an element segment (core specification, 5.5.12): bit 0 passive or declared,
+// bit 1 explicit table (active) or declared, bit 2 expressions instead of function indices.
+static void read_element_section(struct scan *s, uint32_t count) {
+    struct reader *r = &s->r;
+    for (uint32_t i = 0; i < count && reader_ok(r); i++) {
+        size_t at = r->at;
+        uint32_t flags = reader_u32(r);
+        if (flags > 7)
+            reader_fail(r, at, ERR_INVALID, "malformed element segment flags %u", flags);
+        bool active = (flags & 1) == 0;
+        if (active && (flags & 2) != 0)
+            (void)reader_u32(r);
+        if (active)
+            read_plain_constant(s, "offset of an element segment");
+        bool expressions = (flags & 4) != 0;
+        if ((flags & 3) != 0 && expressions) {
+            (void)reader_ref_type(r);
+        } else if ((flags & 3) != 0) {
+            at = r->at;
+            if (reader_byte(r) != 0)
+                reader_fail(r, at, ERR_INVALID, "malformed element kind");
+        }
+        uint32_t elements = reader_count(r, "elements", ELEMENTS_MAX);
+        for (uint32_t k = 0; k < elements && reader_ok(r); k++) {
+            at = r->at;
+            if (expressions) {
+                read_plain_constant(s, "element");
+                continue;
+            }
+            uint32_t index = reader_u32(r);
+            if (reader_ok(r) && index >= s->body->spaces[WASM_FUNC].count)
+                reader_fail(r, at, ERR_INVALID, "unknown function %u in an element segment", index);
+        }
+    }
+}
+
+static void read_one_function(struct scan *s) {
+    struct reader *r = &s->r;
+    size_t at = r->at;
+    uint32_t size = reader_u32(r);
+    size_t start = r->at, outer_end = r->end;
+    reader_skip(r, size);
+    if (!reader_ok(r))
+        return;
+    r->end = r->at;
+    r->at = start;
+    uint64_t locals = 0;
+    uint32_t groups = reader_count(r, "groups of locals", UINT32_MAX);
+    for (uint32_t i = 0; i < groups && reader_ok(r); i++) {
+        locals += reader_u32(r);
+        (void)reader_value_type(r);
+        if (locals > UINT32_MAX)
+            reader_fail(r, at, ERR_INVALID, "too many locals");
+    }
+    if (reader_ok(r) && locals > s->limits.locals_per_function)
+        reader_fail(r, at, ERR_LIMIT, "a function with %llu locals, at most %u are allowed",
+                    (unsigned long long)locals, s->limits.locals_per_function);
+    reader_body(r);
+    if (reader_ok(r) && r->at != r->end)
+        reader_fail(r, r->at, ERR_INVALID, "END opcode expected at the end of the function");
+    r->end = outer_end;
+}
+
+static void read_code_section(struct scan *s, uint32_t count) {
+    if (reader_ok(&s->r) && count != s->functions_declared)
+        reader_fail(&s->r, s->r.at, ERR_INVALID,
+                    "function and code section have inconsistent lengths (%u and %u)",
+                    s->functions_declared, count);
+    for (uint32_t i = 0; i < count && reader_ok(&s->r); i++)
+        read_one_function(s);
+}
+
+static void read_data_section(struct scan *s, uint32_t count) {
+    struct reader *r = &s->r;
+    if (s->body->sections[WASM_SECTION_DATA_COUNT].present && count != s->data_count)
+        reader_fail(r, r->at, ERR_INVALID,
+                    "data count and data section have inconsistent lengths (%u and %u)",
+                    s->data_count, count);
+    for (uint32_t i = 0; i < count && reader_ok(r); i++) {
+        size_t at = r->at;
+        uint32_t flags = reader_u32(r);
+        uint32_t memory = 0;
+        if (flags > 2)
+            reader_fail(r, at, ERR_INVALID, "malformed data segment flags %u", flags);
+        if (flags == 2)
+            memory = reader_u32(r);
+        if (reader_ok(r) && flags != 1 && memory >= s->body->spaces[WASM_MEMORY].count)
+            reader_fail(r, at, ERR_INVALID, "unknown memory %u in a data segment", memory);
+        if (flags != 1)
+            read_plain_constant(s, "offset of a data segment");
+        reader_skip(r, reader_u32(r));
+    }
+}
+
+// A vector section's reader, with the largest count of it.
+struct section_reader {
+    void (*read)(struct scan *s, uint32_t count);
+    const char *what;
+    uint32_t limit;
+    uint8_t order;  // position among the non-custom sections
+};
+
+static const struct section_reader readers[WASM_SECTION_COUNT] = {
+    [WASM_SECTION_TYPE] = {read_type_section, "types", TYPES_MAX, 1},
+    [WASM_SECTION_IMPORT] = {read_import_section, "imports", IMPORTS_MAX, 2},
+    [WASM_SECTION_FUNCTION] = {read_function_section, "functions", FUNCTIONS_MAX, 3},
+    [WASM_SECTION_TABLE] = {read_table_section, "tables", TABLES_MAX, 4},
+    [WASM_SECTION_MEMORY] = {read_memory_section, "memories", MEMORIES_MAX, 5},
+    [WASM_SECTION_GLOBAL] = {read_global_section, "globals", GLOBALS_MAX, 6},
+    [WASM_SECTION_EXPORT] = {read_export_section, "exports", EXPORTS_MAX, 7},
+    [WASM_SECTION_START] = {NULL, "start", 0, 8},
+    [WASM_SECTION_ELEMENT] = {read_element_section, "element segments", SEGMENTS_MAX, 9},
+    [WASM_SECTION_DATA_COUNT] = {NULL, "data count", 0, 10},
+    [WASM_SECTION_CODE] = {read_code_section, "function bodies", FUNCTIONS_MAX, 11},
+    [WASM_SECTION_DATA] = {read_data_section, "data segments", SEGMENTS_MAX, 12},
+};
+
+static void read_section_content(struct scan *s, uint8_t id) {
+    struct reader *r = &s->r;
+    struct wasm_section *section = &s->body->sections[id];
+    if (id == WASM_SECTION_START) {
+        read_start_section(s);
+    } else if (id == WASM_SECTION_DATA_COUNT) {
+        s->data_count = reader_u32(r);
+    } else {
+        uint32_t limit = readers[id].limit;
+        if (id == WASM_SECTION_FUNCTION || id == WASM_SECTION_CODE)
+            limit = s->limits.functions;
+        section->count = reader_count(r, readers[id].what, limit);
+        if (reader_ok(r))
+            readers[id].read(s, section->count);
+    }
+    if (reader_ok(r) && r->at != r->end)
+        reader_fail(r, r->at, ERR_INVALID, "section size mismatch: %zu bytes left over",
+                    r->end - r->at);
+}
+
+static void read_section(struct scan *s, uint8_t *last_order) {
+    struct reader *r = &s->r;
+    size_t at = r->at;
+    uint8_t id = reader_byte(r);
+    uint32_t size = reader_u32(r);
+    size_t start = r->at, outer_end = r->end;
+    reader_skip(r, size);
+    if (!reader_ok(r))
+        return;
+    if (id == SECTION_TAG)
+        reader_fail(r, at, ERR_UNSUPPORTED, "exceptions (tag section) are not supported");
+    else if (id >= WASM_SECTION_COUNT)
+        reader_fail(r, at, ERR_INVALID, "malformed section id %u", id);
+    else if (id != 0 && readers[id].order <= *last_order)
+        reader_fail(r, at, ERR_INVALID, "section %s out of order or repeated", readers[id].what);
+    if (!reader_ok(r))
+        return;
+    r->end = r->at;
+    r->at = start;
+    if (id == 0) {
+        (void)reader_name(r);
+        r->at = r->end;
+    } else {
+        *last_order = readers[id].order;
+        s->body->sections[id] = (struct wasm_section){true, start, size, 0};
+        if (id == WASM_SECTION_CODE)
+            s->module->code_bytes = size;
+        read_section_content(s, id);
+    }
+    r->end = outer_end;
+}
+
+static void scan_module(struct scan *s) {
+    static const uint8_t header[8] = {0, 'a', 's', 'm', 1, 0, 0, 0};
+    struct reader *r = &s->r;
+    if (r->end < 8 || memcmp(r->data, header, 4) != 0)
+        reader_fail(r, 0, ERR_INVALID, "magic header not detected: not a WebAssembly module");
+    else if (memcmp(r->data + 4, header + 4, 2) != 0 || r->data[7] != 0)
+        reader_fail(r, 4, ERR_INVALID, "unknown binary version");
+    else if (r->data[6] != 0)
+        reader_fail(r, 4, ERR_INVALID, "this is a component, not a core module");
+    else
+        r->at = 8;
+    uint8_t last_order = 0;
+    while (reader_ok(r) && r->at < r->end)
+        read_section(s, &last_order);
+    const struct wasm_section *sections = s->body->sections;
+    if (reader_ok(r) && s->functions_declared > 0 && !sections[WASM_SECTION_CODE].present)
+        reader_fail(r, r->at, ERR_INVALID,
+                    "function and code section have inconsistent lengths (%u and 0)",
+                    s->functions_declared);
+    if (reader_ok(r) && s->data_count > 0 && !sections[WASM_SECTION_DATA].present)
+        reader_fail(r, r->at, ERR_INVALID,
+                    "data count and data section have inconsistent lengths (%u and 0)",
+                    s->data_count);
+}
+
+enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits *limits,
+                             struct wasm_module **out, struct error *error) {
+    assert(bytes != NULL && out != NULL);
+    struct scan s = {.limits = {MODULE_BYTES_MAX, FUNCTIONS_MAX, LOCALS_MAX}};
+    *out = NULL;
+    if (limits != NULL && limits->module_bytes != 0)
+        s.limits.module_bytes = limits->module_bytes;
+    if (limits != NULL && limits->functions != 0)
+        s.limits.functions = limits->functions;
+    if (limits != NULL && limits->locals_per_function != 0)
+        s.limits.locals_per_function = limits->locals_per_function;
+    if (bytes->size > s.limits.module_bytes)
+        return error_set(error, ERR_LIMIT, "the module has %zu bytes, at most %llu are allowed",
+                         bytes->size, (unsigned long long)s.limits.module_bytes);
+    s.module = xcalloc(1, sizeof *s.module);
+    s.body = xcalloc(1, sizeof *s.body);
+    s.module->references = 1;
+    s.module->source = bytes_ref(bytes);
+    s.module->body = s.body;
+    s.r = (struct reader){.data = bytes->data, .end = bytes->size, .error = error};
+    scan_module(&s);
+    s.module->imports = s.body->imports;
+    s.module->exports = s.body->exports;
+    if (!reader_ok(&s.r)) {
+        wasm_module_unref(s.module);
+        return s.r.status;
+    }
+    *out = s.module;
+    return OK;
+}
+
+struct wasm_module *wasm_module_ref(struct wasm_module *module) {
+    // Relaxed: whoever refs holds a reference already.
+    atomic_fetch_add_explicit(&module->references, 1, memory_order_relaxed);
+    return module;
+}
+
+void wasm_module_unref(struct wasm_module *module) {
+    // Release our uses to the thread that frees; it acquires them.
+    if (module == NULL ||
+        atomic_fetch_sub_explicit(&module->references, 1, memory_order_acq_rel) != 1)
+        return;
+    for (int kind = 0; kind < 4; kind++)
+        free(module->body->spaces[kind].item);
+    free(module->body->types);
+    free(module->body->imports);
+    free(module->body->exports);
+    free(module->body);
+    bytes_unref(module->source);
+    free(module);
+}
