@@ -6,7 +6,8 @@
 // The world is derived from the module itself: it imports the interfaces that the module imports, and
 // exports exactly the functions that the module exports. An interface of which only some functions are
 // exported is declared with those alone, so that the runtime can tell what the actor does not handle.
-// --world prints the world instead of writing the component; --version alone prints the version of the tools.
+// --world prints the world instead of writing the component. Alone, --version prints the version of
+// the tools, and --check-wit tries every world of the wit folder.
 //
 // The encoding is done by wasm-tools, as the npm package @bytecodealliance/jco-transpile carries it.
 import fs from 'node:fs';
@@ -136,8 +137,28 @@ function worldText(use, interfaces) {
   return lines.join('\n');
 }
 
+/** Makes an empty component of every world of the wit folder, and prints the worlds' names. */
+function checkWit(tools) {
+  const folder = witFolder();
+  const files = fs.readdirSync(folder).filter((name) => name.endsWith('.wit')).sort();
+  const texts = files.map((name) => fs.readFileSync(path.join(folder, name), 'utf8'));
+  const text = 'package theater:simple;\n' + texts.join('\n').replace(/^package theater:simple;$/gm, '');
+  for (const [, world] of text.matchAll(/^world ([a-z-]+) \{/gm)) {
+    const embedded = tools.componentEmbed({ dummy: true, witSource: text, world });
+    const found = tools.componentWit(tools.componentNew(embedded, []));
+    for (const name of new Set([...found.matchAll(/theater:simple\/([a-z-]+)/g)].map((match) => match[1]))) {
+      if (!fs.existsSync(path.join(folder, `${name}.wit`))) throw new Problem(`no file for ${name}`);
+    }
+    console.log(world);
+  }
+}
+
 async function main(args) {
   const [input, output, option] = args;
+  if (input === '--check-wit') {
+    checkWit(await loadWasmTools());
+    return;
+  }
   if (input === '--version') {
     const place = requireWasmTools();
     const { version } = JSON.parse(fs.readFileSync(path.join(place, 'package.json'), 'utf8'));

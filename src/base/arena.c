@@ -2,6 +2,7 @@
 #include "base/arena.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/status.h"
@@ -28,14 +29,22 @@ void arena_release(struct arena *arena) {
     arena_init(arena, arena->limit_bytes);
 }
 
+// The newest chunk is the largest of those that grew: with it kept, a turn that needs as much as
+// the last one allocates nothing.
 void arena_reset(struct arena *arena) {
-    struct arena_chunk *chunk = arena->chunk;
-    if (chunk != NULL && chunk->previous == NULL && chunk->capacity <= CHUNK_MOST_BYTES) {
-        arena->next = chunk->data;
-        arena->used_bytes = 0;
+    struct arena_chunk *kept = arena->chunk;
+    if (kept == NULL || kept->capacity > CHUNK_MOST_BYTES) {
+        arena_release(arena);
         return;
     }
+    arena->chunk = kept->previous;
+    uint64_t limit_bytes = arena->limit_bytes;
     arena_release(arena);
+    kept->previous = NULL;
+    *arena = (struct arena){.next = kept->data,
+                            .end = kept->data + kept->capacity,
+                            .chunk = kept,
+                            .limit_bytes = limit_bytes};
 }
 
 static void add_chunk(struct arena *arena, size_t least) {
@@ -45,6 +54,9 @@ static void add_chunk(struct arena *arena, size_t least) {
     }
     if (capacity < least) {
         capacity = least;
+    }
+    if (capacity > SIZE_MAX / 2) {
+        fatal("arena cannot grow by %zu bytes", capacity);
     }
     struct arena_chunk *chunk = xmalloc(sizeof *chunk + capacity);
     chunk->previous = arena->chunk;
@@ -56,17 +68,24 @@ static void add_chunk(struct arena *arena, size_t least) {
 
 void *arena_try_alloc(struct arena *arena, uint64_t size, size_t align) {
     assert(align != 0 && align <= 16 && (align & (align - 1)) == 0);
-    if (size > arena->limit_bytes || arena->used_bytes > arena->limit_bytes - size) {
+    size_t padding = arena->next == NULL ? 0 : (size_t)(-(uintptr_t)arena->next & (align - 1));
+    size_t room = arena->next == NULL ? 0 : (size_t)(arena->end - arena->next);
+    bool fits = arena->next != NULL && padding <= room && size <= room - padding;
+    if (!fits) {
+        padding = 0;
+    }
+    // Padding counts too: many small allocations of large alignment must not pass the limit.
+    uint64_t used = arena->used_bytes;
+    uint64_t left = used < arena->limit_bytes ? arena->limit_bytes - used : 0;
+    if (size > left || padding > left - size) {
         return NULL;
     }
-    size_t padding = arena->next == NULL ? 0 : (size_t)(-(uintptr_t)arena->next & (align - 1));
-    if (arena->next == NULL || (size_t)(arena->end - arena->next) < padding + size) {
+    if (!fits) {
         add_chunk(arena, (size_t)size);
-        padding = 0;
     }
     uint8_t *result = arena->next + padding;
     arena->next = result + size;
-    arena->used_bytes += size;
+    arena->used_bytes += padding + size;
     return result;
 }
 

@@ -15,7 +15,7 @@ struct arena {
     uint8_t *next;              // first free byte of the current chunk
     uint8_t *end;               // one past its last
     struct arena_chunk *chunk;  // current chunk, linked to the earlier ones
-    uint64_t used_bytes;        // handed out since the last reset
+    uint64_t used_bytes;        // handed out since the last reset, with the padding between
     uint64_t limit_bytes;       // most that may be handed out between resets
 };
 

@@ -59,6 +59,9 @@ char *xstrdup(const char *text) {
 }
 
 struct bytes *bytes_new(size_t size) {
+    if (size > SIZE_MAX / 2) {
+        fatal("out of memory allocating %zu bytes", size);
+    }
     struct bytes *bytes = xmalloc(sizeof *bytes + size);
     atomic_init(&bytes->references, 1);
     bytes->size = size;

@@ -68,6 +68,19 @@ int file_write_all(int descriptor, const void *data, size_t size) {
     return 0;
 }
 
+// The rename itself is on disk only once the folder is.
+static int sync_folder_of(const char *path) {
+    char *folder = file_folder(path);
+    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(folder);
+    if (descriptor < 0) {
+        return errno == EACCES ? 0 : errno;  // a folder may be writable and not readable
+    }
+    int failed = fsync(descriptor) != 0 ? errno : 0;
+    close(descriptor);
+    return failed == EINVAL ? 0 : failed;  // some file systems sync no folders
+}
+
 enum status file_write_atomic(const char *path, struct slice content, uint32_t mode,
                               struct error *error) {
     struct buf name = {0};
@@ -96,6 +109,10 @@ enum status file_write_atomic(const char *path, struct slice content, uint32_t m
     }
     if (failed != 0) {
         unlink(temporary);
+    } else {
+        failed = sync_folder_of(path);
+    }
+    if (failed != 0) {
         status = error_set_os(error, failed, "cannot write %s", path);
     }
     free(temporary);
@@ -103,6 +120,9 @@ enum status file_write_atomic(const char *path, struct slice content, uint32_t m
 }
 
 enum status file_make_folders(const char *path, uint32_t mode, struct error *error) {
+    if (path[0] == '\0') {
+        return error_set(error, ERR_INVALID, "cannot create a folder with an empty name");
+    }
     char *partial = xstrdup(path);
     enum status status = OK;
     for (char *at = partial + 1; status == OK; at++) {

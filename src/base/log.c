@@ -41,8 +41,11 @@ static void put_time(struct buf *line) {
 static void put_escaped(struct buf *line, struct slice text) {
     for (size_t i = 0; i < text.size && line->size < LINE_MOST_BYTES; i++) {
         uint8_t byte = text.data[i];
-        bool c1 = byte == 0xc2 && i + 1 < text.size && text.data[i + 1] < 0xa0;
-        if (byte < 0x20 || byte == 0x7f || c1) {
+        bool c1 = byte == 0xc2 && i + 1 < text.size && text.data[i + 1] >= 0x80 &&
+                  text.data[i + 1] < 0xa0;
+        if (c1) {  // both bytes: the second alone is a control character to some terminals
+            buf_format(line, "\\x%02x\\x%02x", byte, text.data[++i]);
+        } else if (byte < 0x20 || byte == 0x7f) {
             buf_format(line, "\\x%02x", byte);
         } else {
             buf_append_byte(line, byte);
@@ -73,7 +76,9 @@ void log_actor(const char *actor, struct slice text) {
     }
     struct buf line = {0};
     put_time(&line);
-    buf_format(&line, "[%s] ", actor);
+    buf_append_byte(&line, '[');
+    put_escaped(&line, slice_text(actor));
+    buf_append_text(&line, "] ");
     put_escaped(&line, text);
     put_line(&line);
 }

@@ -2,44 +2,69 @@
 #include "base/map.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdlib.h>
-#include <sys/random.h>
+
+#include "base/env.h"
 
 // A removed key leaves this in the index, so that probing goes on past it.
 #define TOMBSTONE UINT32_MAX
 
-static uint64_t hash_seed(void) {
-    // Benign race by design of the atomic: every thread stores the first value that was won.
-    static _Atomic uint64_t seed;
-    uint64_t value = atomic_load_explicit(&seed, memory_order_relaxed);
-    if (value == 0) {
-        uint64_t fresh = 0;
-        if (getrandom(&fresh, sizeof fresh, 0) != (ssize_t)sizeof fresh || fresh == 0) {
-            fresh = 0x9e3779b97f4a7c15U;
-        }
-        if (atomic_compare_exchange_strong(&seed, &value, fresh)) {
-            value = fresh;
-        }
-    }
-    return value;
+struct hash_key {
+    uint64_t first;
+    uint64_t second;
+};
+static struct hash_key hash_seed;
+static pthread_once_t hash_seed_once = PTHREAD_ONCE_INIT;
+
+static void make_hash_seed(void) {
+    env_random(env_system(), &hash_seed, sizeof hash_seed);
 }
 
-// A seeded multiply-fold hash (in the manner of wyhash): good spread, not guessable without the
-// seed.
+static uint64_t rotate(uint64_t value, unsigned bits) {
+    return value << bits | value >> (64 - bits);
+}
+
+static void mix(uint64_t v[4]) {
+    v[0] += v[1];
+    v[1] = rotate(v[1], 13) ^ v[0];
+    v[0] = rotate(v[0], 32);
+    v[2] += v[3];
+    v[3] = rotate(v[3], 16) ^ v[2];
+    v[0] += v[3];
+    v[3] = rotate(v[3], 21) ^ v[0];
+    v[2] += v[1];
+    v[1] = rotate(v[1], 17) ^ v[2];
+    v[2] = rotate(v[2], 32);
+}
+
+// SipHash-1-3. Keys come from guests: a hash that is only seeded, not keyed in every step, lets
+// them build keys that collide whatever the seed.
 static uint32_t hash_key(struct slice key) {
-    uint64_t state = hash_seed() ^ (key.size * 0xa0761d6478bd642fU);
+    pthread_once(&hash_seed_once, make_hash_seed);
+    uint64_t v[4] = {hash_seed.first ^ 0x736f6d6570736575U, hash_seed.second ^ 0x646f72616e646f6dU,
+                     hash_seed.first ^ 0x6c7967656e657261U, hash_seed.second ^ 0x7465646279746573U};
     size_t at = 0;
-    while (at < key.size) {
+    for (bool last = false; !last;) {
         uint64_t word = 0;
         size_t part = key.size - at < 8 ? key.size - at : 8;
-        memcpy(&word, key.data + at, part);
-        unsigned long long low = (state ^ word) * 0xe7037ed1a0b428dbU;
-        state = low ^ (low >> 32) ^ (state << 17);
+        if (part > 0) {
+            memcpy(&word, key.data + at, part);
+        }
         at += part;
+        last = part < 8;
+        if (last) {
+            word |= (uint64_t)key.size << 56;
+        }
+        v[3] ^= word;
+        mix(v);
+        v[0] ^= word;
     }
-    state ^= state >> 29;
-    state *= 0x8ebc6af09c88c6e3U;
-    return (uint32_t)(state >> 32);
+    v[2] ^= 0xff;
+    for (int round = 0; round < 3; round++) {
+        mix(v);
+    }
+    return (uint32_t)(v[0] ^ v[1] ^ v[2] ^ v[3]);
 }
 
 void map_release(struct map *map) {

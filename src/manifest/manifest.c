@@ -116,8 +116,9 @@ static enum status parse_blanked(struct reader *reader, struct slice text, struc
         const struct toml_value *root = toml_root(*out);
         const struct toml_value *reference = toml_find(root, "init_state");
         if (reference != NULL && substitute_has_variables_in(text, span_of(text, reference))) {
+            struct place at = place_of(reference);
             toml_free(*out);
-            return reader_fail(reader, place_of(reference), ERR_INVALID,
+            return reader_fail(reader, at, ERR_INVALID,
                                "init_state: cannot hold variables, since they come from it");
         }
         const struct toml_value *inline_text = toml_find(root, "initial_state");

@@ -39,8 +39,8 @@ extern void *make_fcontext(void *top, size_t size, void (*entry)(struct transfer
 
 static struct transfer leave(struct sched_fiber *fiber, enum fiber_state state) {
     fiber->state = state;
-    checks_leave(&fiber->checks, state == FIBER_FINISHED);
     clear_float_flags();
+    checks_leave(&fiber->checks);
     struct transfer from = jump_fcontext(fiber->caller, NULL);
     checks_entered(&fiber->checks);
     return from;
@@ -88,10 +88,10 @@ void *sched_fiber_local(struct sched_fiber *fiber) {
 bool sched_fiber_resume(struct sched_fiber *fiber) {
     assert(fiber->state == FIBER_READY || fiber->state == FIBER_PARKED);
     fiber->state = FIBER_RUNNING;
+    clear_float_flags();
     void *caller_fake = NULL;
     checks_enter(&fiber->checks, fiber->stack.low, (size_t)(fiber->stack.high - fiber->stack.low),
                  &caller_fake);
-    clear_float_flags();
     struct transfer from = jump_fcontext(fiber->context, fiber);
     checks_left(caller_fake);
     fiber->context = from.context;

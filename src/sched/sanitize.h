@@ -43,9 +43,9 @@ static inline void checks_entered(struct checks *checks) {
                                     &checks->caller_bytes);
     checks->fake_stack = NULL;
 }
-// On the fiber's stack, before the jump back. A finished fiber leaves no frames to come back to.
-static inline void checks_leave(struct checks *checks, bool finished) {
-    __sanitizer_start_switch_fiber(finished ? NULL : &checks->fake_stack, checks->caller_bottom,
+// On the fiber's stack, before the jump back. A finished fiber comes back too: to its loop.
+static inline void checks_leave(struct checks *checks) {
+    __sanitizer_start_switch_fiber(&checks->fake_stack, checks->caller_bottom,
                                    checks->caller_bytes);
 }
 // On the caller's stack, after the jump back.
@@ -84,8 +84,7 @@ static inline void checks_enter(struct checks *checks, const uint8_t *low, size_
 static inline void checks_entered(struct checks *checks) {
     (void)checks;
 }
-static inline void checks_leave(struct checks *checks, bool finished) {
-    (void)finished;
+static inline void checks_leave(struct checks *checks) {
     __tsan_switch_to_fiber(checks->caller, 0);
 }
 static inline void checks_left(void *caller_fake) {
@@ -115,9 +114,8 @@ static inline void checks_enter(struct checks *checks, const uint8_t *low, size_
 static inline void checks_entered(struct checks *checks) {
     (void)checks;
 }
-static inline void checks_leave(struct checks *checks, bool finished) {
+static inline void checks_leave(struct checks *checks) {
     (void)checks;
-    (void)finished;
 }
 static inline void checks_left(void *caller_fake) {
     (void)caller_fake;

@@ -100,7 +100,8 @@ enum status sched_new(const struct sched_config *config, struct sched **out, str
     struct sched_config checked = *config;
     enum status status = check_config(&checked, error);
     if (status != OK) {
-        return error_context(error, "scheduler");
+        (void)error_context(error, "scheduler");
+        return status;
     }
     struct sched *sched = aligned_zeroed(sizeof *sched);
     sched->config = checked;
@@ -116,7 +117,8 @@ enum status sched_new(const struct sched_config *config, struct sched **out, str
     }
     if (status != OK) {
         sched_free(sched);
-        return error_context(error, "scheduler");
+        (void)error_context(error, "scheduler");
+        return status;
     }
     *out = sched;
     return OK;
@@ -133,8 +135,8 @@ static void stop_threads(struct sched *sched) {
         pthread_join(sched->monitor, NULL);
     }
     for (uint32_t i = 0; i < sched->slot_count; i++) {
-        // One post too many is harmless now: nobody sleeps again.
-        (void)sem_post(&sched->workers[i].wake);
+        // Who is not asleep now sees `stopping` after entering `idle`, under the same lock.
+        worker_wake_this(&sched->workers[i]);
     }
     for (uint32_t i = 0; i < sched->slot_count; i++) {
         if (sched->workers[i].started) {

@@ -77,9 +77,10 @@ static void fail_type(struct reader *r, size_t at, uint8_t byte) {
              byte == 0x77)
         feature = "GC";
     if (feature != NULL)
-        reader_fail(r, at, ERR_UNSUPPORTED, "%s (type 0x%02x) is not supported", feature, byte);
+        wasm_reader_fail(r, at, ERR_UNSUPPORTED, "%s (type 0x%02x) is not supported", feature,
+                         byte);
     else
-        reader_fail(r, at, ERR_INVALID, "unknown type 0x%02x", byte);
+        wasm_reader_fail(r, at, ERR_INVALID, "unknown type 0x%02x", byte);
 }
 
 uint8_t reader_value_type(struct reader *r) {
@@ -158,6 +159,17 @@ static void read_operand(struct reader *r, char letter) {
     }
 }
 
+// Notes a copy between two memories, for the sake of the translator (normalise.c).
+static void read_memory_copy(struct reader *r) {
+    struct memory_copy copy = {.first = r->at};
+    uint32_t target = reader_u32(r);
+    copy.second = r->at;
+    uint32_t source = reader_u32(r);
+    copy.end = r->at;
+    if (reader_ok(r) && target != source && r->memory_copies != NULL)
+        buf_append(r->memory_copies, &copy, sizeof copy);
+}
+
 // Reads one instruction; gives its opcode.
 static uint8_t read_instruction(struct reader *r) {
     size_t at = r->at;
@@ -168,17 +180,21 @@ static uint8_t read_instruction(struct reader *r) {
     if (opcode == 0xfc) {
         uint32_t number = reader_u32(r);
         if (reader_ok(r) && number >= COUNT_OF(table_fc)) {
-            reader_fail(r, at, ERR_INVALID, "unknown opcode 0xfc %u", number);
+            wasm_reader_fail(r, at, ERR_INVALID, "unknown opcode 0xfc %u", number);
             return 0;
         }
         operands = table_fc[reader_ok(r) ? number : 0];
+        if (reader_ok(r) && number == 10) {
+            read_memory_copy(r);
+            return opcode;
+        }
     } else {
         const struct opcodes *found = find(opcode);
         if (found != NULL && found->unsupported != NULL)
-            reader_fail(r, at, ERR_UNSUPPORTED, "%s (opcode 0x%02x) is not supported",
-                        found->unsupported, opcode);
+            wasm_reader_fail(r, at, ERR_UNSUPPORTED, "%s (opcode 0x%02x) is not supported",
+                             found->unsupported, opcode);
         else if (found == NULL)
-            reader_fail(r, at, ERR_INVALID, "unknown opcode 0x%02x", opcode);
+            wasm_reader_fail(r, at, ERR_INVALID, "unknown opcode 0x%02x", opcode);
         if (!reader_ok(r))
             return 0;
         operands = found->operands;
@@ -198,7 +214,7 @@ void reader_body(struct reader *r) {
         else if (opcode == 0x0b)
             depth--;
         if (depth > NESTING_MAX)
-            reader_fail(r, at, ERR_LIMIT, "blocks nested deeper than %d", NESTING_MAX);
+            wasm_reader_fail(r, at, ERR_LIMIT, "blocks nested deeper than %d", NESTING_MAX);
     }
 }
 
@@ -214,12 +230,12 @@ void reader_constant(struct reader *r, bool *extended) {
                         opcode == 0xd2;
         bool arithmetic = (opcode >= 0x6a && opcode <= 0x6c) || (opcode >= 0x7c && opcode <= 0x7e);
         if (!constant && !arithmetic)
-            reader_fail(r, at, ERR_INVALID, "constant expression required, found opcode 0x%02x",
-                        opcode);
+            wasm_reader_fail(r, at, ERR_INVALID,
+                             "constant expression required, found opcode 0x%02x", opcode);
         if (arithmetic)
             *extended = true;
         if (++count > CONSTANT_INSTRUCTIONS_MAX)
-            reader_fail(r, at, ERR_LIMIT, "a constant expression of over %d instructions",
-                        CONSTANT_INSTRUCTIONS_MAX);
+            wasm_reader_fail(r, at, ERR_LIMIT, "a constant expression of over %d instructions",
+                             CONSTANT_INSTRUCTIONS_MAX);
     }
 }

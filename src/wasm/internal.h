@@ -47,6 +47,25 @@ struct wasm_items {
     uint32_t capacity;
 };
 
+// An initial value or a segment, as places in the source.
+struct wasm_segment {
+    bool active;            // has an offset; globals: always
+    bool extended;          // its expression is more than the translator takes
+    bool declared;          // element segments: neither active nor passive
+    bool expressions;       // element segments: elements are expressions, not indices
+    uint8_t type;           // globals: of the value; element segments: of the elements
+    uint32_t target;        // global, table or memory
+    uint32_t count;         // elements, or bytes of data
+    size_t expression;      // the constant expression, its end instruction included
+    size_t expression_end;  //
+    size_t content;         // vector of elements or bytes, its count included
+    size_t content_end;
+};
+struct wasm_segments {
+    struct wasm_segment *segment;
+    uint32_t count;
+};
+
 // Immutable after scan.
 struct wasm_module_body {
     struct wasm_section sections[WASM_SECTION_COUNT];
@@ -55,6 +74,13 @@ struct wasm_module_body {
     struct wasm_items spaces[4];  // by enum wasm_kind
     struct wasm_import *imports;
     struct wasm_export *exports;
+    struct wasm_segments globals;  // defined ones
+    struct wasm_segments elements;
+    struct wasm_segments data;
+    bool extended;  // some expression is extended: the module needs an init function
+    bool has_start;
+    uint32_t start;
+    struct buf memory_copies;  // of struct memory_copy (reader.h)
 };
 
 // ---- normalise.c -----------------------------------------------------------------------------

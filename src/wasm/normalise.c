@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "wasm/internal.h"
+#include "wasm/reader.h"
 
 static void put_u32(struct buf *out, uint64_t value) {
     do {
@@ -104,6 +105,213 @@ static void put_exports(const struct wasm_module *module, struct buf *out) {
     free(firsts);
 }
 
+// ---- extended constant expressions -------------------------------------------------------------
+//
+// The translator takes constant expressions of one instruction only; code linked for dynamic
+// loading has longer ones (a base plus an offset). A module with such gets one more function, which
+// runs first: it sets the globals, copies all active segments (all, to keep their order), and calls
+// the start function. Segments become passive, the globals start at zero and become mutable.
+
+static struct slice source_part(const struct wasm_module *module, size_t from, size_t to) {
+    assert(from <= to && to <= module->source->size);
+    return slice_of(module->source->data + from, to - from);
+}
+
+// The expression without its end instruction.
+static void put_expression(const struct wasm_module *module, const struct wasm_segment *segment,
+                           struct buf *out) {
+    buf_append_slice(out, source_part(module, segment->expression, segment->expression_end - 1));
+}
+
+static void put_globals(const struct wasm_module *module, struct buf *out) {
+    const struct wasm_segments *globals = &module->body->globals;
+    const struct wasm_items *space = &module->body->spaces[WASM_GLOBAL];
+    struct buf content = {0};
+    put_u32(&content, globals->count);
+    for (uint32_t i = 0; i < globals->count; i++) {
+        const struct wasm_segment *global = &globals->segment[i];
+        bool is_mutable = space->item[global->target].type.global.is_mutable;
+        buf_append_byte(&content, global->type);
+        buf_append_byte(&content, is_mutable || global->extended);
+        if (!global->extended) {
+            put_expression(module, global, &content);
+        } else {
+            // i32.const 0 or i64.const 0: arithmetic gives nothing else.
+            buf_append_byte(&content, global->type == WASM_I64 ? 0x42 : 0x41);
+            buf_append_byte(&content, 0);
+        }
+        buf_append_byte(&content, 0x0b);
+    }
+    put_section(out, WASM_SECTION_GLOBAL, buf_slice(&content));
+    buf_release(&content);
+}
+
+static void put_passive_elements(const struct wasm_module *module, struct buf *out) {
+    const struct wasm_segments *elements = &module->body->elements;
+    struct buf content = {0};
+    put_u32(&content, elements->count);
+    for (uint32_t i = 0; i < elements->count; i++) {
+        const struct wasm_segment *segment = &elements->segment[i];
+        put_u32(&content, (segment->expressions ? 4u : 0u) | (segment->declared ? 3u : 1u));
+        buf_append_byte(&content, segment->expressions ? segment->type : 0);
+        buf_append_slice(&content, source_part(module, segment->content, segment->content_end));
+    }
+    put_section(out, WASM_SECTION_ELEMENT, buf_slice(&content));
+    buf_release(&content);
+}
+
+static void put_passive_data(const struct wasm_module *module, struct buf *out) {
+    const struct wasm_segments *data = &module->body->data;
+    struct buf content = {0};
+    put_u32(&content, data->count);
+    for (uint32_t i = 0; i < data->count; i++) {
+        put_u32(&content, 1);
+        buf_append_slice(
+            &content, source_part(module, data->segment[i].content, data->segment[i].content_end));
+    }
+    put_section(out, WASM_SECTION_DATA, buf_slice(&content));
+    buf_release(&content);
+}
+
+// offset, 0, count, then "init" and "drop" (numbers behind the prefix 0xfc) of segment `index`.
+static void put_copy(const struct wasm_module *module, const struct wasm_segment *segment,
+                     uint32_t index, uint8_t init, struct buf *out) {
+    if (!segment->active)
+        return;
+    put_expression(module, segment, out);
+    buf_append(out, (const uint8_t[]){0x41, 0x00, 0x41}, 3);
+    // i32.const is signed: the count's bits, one group more if the sign bit would be set.
+    uint32_t rest = segment->count;
+    while (rest >= 0x40) {
+        buf_append_byte(out, (uint8_t)((rest & 0x7f) | 0x80));
+        rest >>= 7;
+    }
+    buf_append_byte(out, (uint8_t)rest);
+    buf_append(out, (const uint8_t[]){0xfc, init}, 2);
+    put_u32(out, index);
+    put_u32(out, segment->target);
+    buf_append(out, (const uint8_t[]){0xfc, (uint8_t)(init + 1)}, 2);
+    put_u32(out, index);
+}
+
+static void put_init_body(const struct wasm_module *module, struct buf *out) {
+    const struct wasm_module_body *body = module->body;
+    struct buf code = {0};
+    buf_append_byte(&code, 0);  // no locals
+    for (uint32_t i = 0; i < body->globals.count; i++) {
+        const struct wasm_segment *global = &body->globals.segment[i];
+        if (!global->extended)
+            continue;
+        put_expression(module, global, &code);
+        buf_append_byte(&code, 0x24);
+        put_u32(&code, global->target);
+    }
+    for (uint32_t i = 0; i < body->elements.count; i++)
+        put_copy(module, &body->elements.segment[i], i, 12, &code);
+    for (uint32_t i = 0; i < body->data.count; i++)
+        put_copy(module, &body->data.segment[i], i, 8, &code);
+    if (body->has_start) {
+        buf_append_byte(&code, 0x10);
+        put_u32(&code, body->start);
+    }
+    buf_append_byte(&code, 0x0b);
+    put_u32(out, code.size);
+    buf_append_slice(out, buf_slice(&code));
+    buf_release(&code);
+}
+
+// The index of the type without parameters and results; type_count when there is none.
+static uint32_t empty_type(const struct wasm_module *module) {
+    uint32_t i = 0;
+    while (i < module->body->type_count &&
+           (module->body->types[i].param_count != 0 || module->body->types[i].result_count != 0))
+        i++;
+    return i;
+}
+
+// A vector section with one more entry behind its own; `extra` holds it.
+static void put_extended_section(const struct wasm_module *module, uint8_t id, struct slice extra,
+                                 struct buf *out) {
+    const struct wasm_section *section = &module->body->sections[id];
+    struct buf content = {0};
+    put_u32(&content, section->count + 1u);
+    if (section->present) {
+        // Behind the count, which is a u32 in LEB128 of any permitted length.
+        size_t at = section->offset;
+        while ((module->source->data[at] & 0x80) != 0)
+            at++;
+        buf_append_slice(&content, source_part(module, at + 1, section->offset + section->size));
+    }
+    buf_append_slice(&content, extra);
+    put_section(out, id, buf_slice(&content));
+    buf_release(&content);
+}
+
+// Swaps operands in `code`, a copy of the source from `offset` on.
+//
+// wabt 1.0.32 takes the operands of memory.copy in the wrong order (target and source memory): they
+// change places here, and the bytes between them and around them stay where they are.
+static void swap_memory_copies(const struct wasm_module *module, size_t offset, uint8_t *code) {
+    const uint8_t *source = module->source->data;
+    const struct buf *copies = &module->body->memory_copies;
+    for (size_t at = 0; at < copies->size; at += sizeof(struct memory_copy)) {
+        struct memory_copy copy;
+        memcpy(&copy, copies->data + at, sizeof copy);
+        assert(copy.first >= offset && copy.end <= module->source->size);
+        uint8_t *place = code + (copy.first - offset);
+        memcpy(place, source + copy.second, copy.end - copy.second);
+        memcpy(place + (copy.end - copy.second), source + copy.first, copy.second - copy.first);
+    }
+}
+
+// Puts section `id`, which the module has, as it is but for names and operands.
+static void put_plain(const struct wasm_module *module, uint8_t id, struct buf *out) {
+    const struct wasm_section *section = &module->body->sections[id];
+    if (id == WASM_SECTION_IMPORT)
+        put_imports(module, out);
+    else if (id == WASM_SECTION_EXPORT)
+        put_exports(module, out);
+    else
+        put_section(out, id, source_part(module, section->offset, section->offset + section->size));
+    if (id == WASM_SECTION_CODE)
+        swap_memory_copies(module, section->offset, out->data + out->size - section->size);
+}
+
+// The same for a module that gets an init function; also for sections that it does not have.
+static void put_with_init(const struct wasm_module *module, uint8_t id, struct buf *out) {
+    const struct wasm_section *section = &module->body->sections[id];
+    struct buf extra = {0};
+    if (id == WASM_SECTION_TYPE && empty_type(module) == module->body->type_count) {
+        buf_append(&extra, (const uint8_t[]){0x60, 0, 0}, 3);
+        put_extended_section(module, id, buf_slice(&extra), out);
+    } else if (id == WASM_SECTION_FUNCTION) {
+        put_u32(&extra, empty_type(module));
+        put_extended_section(module, id, buf_slice(&extra), out);
+    } else if (id == WASM_SECTION_CODE) {
+        put_init_body(module, &extra);
+        put_extended_section(module, id, buf_slice(&extra), out);
+        // The bodies lie at the section's end, before the one that was added.
+        if (section->present)
+            swap_memory_copies(module, section->offset,
+                               out->data + out->size - extra.size - section->size);
+    } else if (id == WASM_SECTION_START) {
+        put_u32(&extra, module->body->spaces[WASM_FUNC].count);
+        put_section(out, id, buf_slice(&extra));
+    } else if (id == WASM_SECTION_DATA_COUNT) {
+        put_u32(&extra, module->body->data.count);
+        put_section(out, id, buf_slice(&extra));
+    } else if (section->present && id == WASM_SECTION_GLOBAL) {
+        put_globals(module, out);
+    } else if (section->present && id == WASM_SECTION_ELEMENT) {
+        put_passive_elements(module, out);
+    } else if (section->present && id == WASM_SECTION_DATA) {
+        put_passive_data(module, out);
+    } else if (section->present) {
+        put_plain(module, id, out);
+    }
+    buf_release(&extra);
+}
+
 void wasm_normalise(const struct wasm_module *module, struct buf *out) {
     static const uint8_t header[8] = {0, 'a', 's', 'm', 1, 0, 0, 0};
     // The order that the binary format asks for; data count comes before code.
@@ -113,16 +321,9 @@ void wasm_normalise(const struct wasm_module *module, struct buf *out) {
         WASM_SECTION_ELEMENT, WASM_SECTION_DATA_COUNT, WASM_SECTION_CODE,     WASM_SECTION_DATA};
     buf_append(out, header, sizeof header);
     for (size_t i = 0; i < COUNT_OF(order); i++) {
-        const struct wasm_section *section = &module->body->sections[order[i]];
-        if (!section->present)
-            continue;
-        assert(section->offset + section->size <= module->source->size);
-        if (order[i] == WASM_SECTION_IMPORT)
-            put_imports(module, out);
-        else if (order[i] == WASM_SECTION_EXPORT)
-            put_exports(module, out);
-        else
-            put_section(out, order[i],
-                        slice_of(module->source->data + section->offset, section->size));
+        if (module->body->extended)
+            put_with_init(module, order[i], out);
+        else if (module->body->sections[order[i]].present)
+            put_plain(module, order[i], out);
     }
 }

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void reader_fail(struct reader *r, size_t at, enum status status, const char *format, ...) {
+void wasm_reader_fail(struct reader *r, size_t at, enum status status, const char *format, ...) {
     assert(status != OK);
     if (!reader_ok(r))
         return;
@@ -23,7 +23,7 @@ uint8_t reader_byte(struct reader *r) {
     if (!reader_ok(r))
         return 0;
     if (r->at >= r->end) {
-        reader_fail(r, r->at, ERR_INVALID, "unexpected end");
+        wasm_reader_fail(r, r->at, ERR_INVALID, "unexpected end");
         return 0;
     }
     return r->data[r->at++];
@@ -47,9 +47,9 @@ static uint64_t leb(struct reader *r, unsigned width, bool is_signed) {
         uint8_t all_ones = (uint8_t)(0x7f >> (is_signed ? used - 1 : used));
         bool clean = beyond == 0 || (is_signed && beyond == all_ones);
         if ((byte & 0x80) != 0)
-            reader_fail(r, start, ERR_INVALID, "integer representation too long");
+            wasm_reader_fail(r, start, ERR_INVALID, "integer representation too long");
         else if (!clean)
-            reader_fail(r, start, ERR_INVALID, "integer too large");
+            wasm_reader_fail(r, start, ERR_INVALID, "integer too large");
         return value;
     }
     return 0;
@@ -76,8 +76,8 @@ void reader_skip(struct reader *r, uint64_t size) {
         return;
     assert(r->at <= r->end);
     if (size > r->end - r->at) {
-        reader_fail(r, r->at, ERR_INVALID, "unexpected end: %llu bytes announced, %zu left",
-                    (unsigned long long)size, r->end - r->at);
+        wasm_reader_fail(r, r->at, ERR_INVALID, "unexpected end: %llu bytes announced, %zu left",
+                         (unsigned long long)size, r->end - r->at);
         return;
     }
     r->at += (size_t)size;
@@ -87,11 +87,11 @@ uint32_t reader_count(struct reader *r, const char *what, uint32_t limit) {
     size_t start = r->at;
     uint32_t count = reader_u32(r);
     if (reader_ok(r) && count > limit)
-        reader_fail(r, start, ERR_LIMIT, "%u %s, at most %u are allowed", count, what, limit);
+        wasm_reader_fail(r, start, ERR_LIMIT, "%u %s, at most %u are allowed", count, what, limit);
     // Every entry takes a byte at least, so a larger count is damage, found before memory is taken.
     if (reader_ok(r) && count > r->end - r->at)
-        reader_fail(r, start, ERR_INVALID, "%u %s announced, %zu bytes left", count, what,
-                    r->end - r->at);
+        wasm_reader_fail(r, start, ERR_INVALID, "%u %s announced, %zu bytes left", count, what,
+                         r->end - r->at);
     return reader_ok(r) ? count : 0;
 }
 
@@ -123,6 +123,6 @@ struct slice reader_name(struct reader *r) {
     if (!reader_ok(r))
         return slice_of(NULL, 0);
     if (!is_utf8(r->data + start, size))
-        reader_fail(r, start, ERR_INVALID, "malformed UTF-8 encoding in a name");
+        wasm_reader_fail(r, start, ERR_INVALID, "malformed UTF-8 encoding in a name");
     return slice_of(r->data + start, size);
 }

@@ -13,13 +13,19 @@ struct reader {
     size_t end;  // of the part being read
     enum status status;
     struct error *error;
+    struct buf *memory_copies;  // of struct memory_copy; NULL: not wanted
+};
+
+// The operands of a memory.copy between two memories: [first, second) and [second, end).
+struct memory_copy {
+    size_t first, second, end;
 };
 
 static inline bool reader_ok(const struct reader *r) {
     return r->status == OK;
 }
 // "byte N: …"; N is `at`.
-void reader_fail(struct reader *r, size_t at, enum status status, const char *format, ...)
+void wasm_reader_fail(struct reader *r, size_t at, enum status status, const char *format, ...)
     PRINTF_LIKE(4, 5);
 uint8_t reader_byte(struct reader *r);
 uint32_t reader_u32(struct reader *r);

@@ -39,9 +39,10 @@ struct scan {
 };
 
 bool wasm_func_type_equal(const struct wasm_func_type *a, const struct wasm_func_type *b) {
-    return a == b || (a->param_count == b->param_count && a->result_count == b->result_count &&
-                      memcmp(a->params, b->params, a->param_count) == 0 &&
-                      memcmp(a->results, b->results, a->result_count) == 0);
+    return a == b || (slice_equal(slice_of(a->params, a->param_count),
+                                  slice_of(b->params, b->param_count)) &&
+                      slice_equal(slice_of(a->results, a->result_count),
+                                  slice_of(b->results, b->result_count)));
 }
 
 static void add_item(struct wasm_items *items, struct wasm_item item) {
@@ -68,9 +69,10 @@ static void read_type_section(struct scan *s, uint32_t count) {
         size_t at = r->at;
         uint8_t form = reader_byte(r);
         if (form != 0x60 && form >= 0x4d && form <= 0x5f)
-            reader_fail(r, at, ERR_UNSUPPORTED, "GC (type form 0x%02x) is not supported", form);
+            wasm_reader_fail(r, at, ERR_UNSUPPORTED, "GC (type form 0x%02x) is not supported",
+                             form);
         else if (form != 0x60)
-            reader_fail(r, at, ERR_INVALID, "unknown type form 0x%02x", form);
+            wasm_reader_fail(r, at, ERR_INVALID, "unknown type form 0x%02x", form);
         struct wasm_func_type *type = &s->body->types[i];
         type->params = read_types_of(s, "parameters", &type->param_count);
         type->results = read_types_of(s, "results", &type->result_count);
@@ -88,19 +90,19 @@ static struct wasm_limits read_limits(struct scan *s, bool is_memory) {
                               : (flags & 4) != 0  ? (is_memory ? "memory64" : "64-bit tables")
                                                   : "threads (shared memory)";
         if (feature == NULL)
-            reader_fail(r, at, ERR_INVALID, "malformed limits flags 0x%02x", flags);
+            wasm_reader_fail(r, at, ERR_INVALID, "malformed limits flags 0x%02x", flags);
         else
-            reader_fail(r, at, ERR_UNSUPPORTED, "%s: limits flags 0x%02x are not supported",
-                        feature, flags);
+            wasm_reader_fail(r, at, ERR_UNSUPPORTED, "%s: limits flags 0x%02x are not supported",
+                             feature, flags);
         return limits;
     }
     limits.min = reader_u32(r);
     if (flags == 1)
         limits.max = reader_u32(r);
     if (reader_ok(r) && limits.min > limits.max)
-        reader_fail(r, at, ERR_INVALID, "size minimum must not be greater than maximum");
+        wasm_reader_fail(r, at, ERR_INVALID, "size minimum must not be greater than maximum");
     if (is_memory && (limits.min > 65536 || (flags == 1 && limits.max > 65536)))
-        reader_fail(r, at, ERR_INVALID, "memory size must be at most 65536 pages (4GiB)");
+        wasm_reader_fail(r, at, ERR_INVALID, "memory size must be at most 65536 pages (4GiB)");
     return limits;
 }
 
@@ -110,7 +112,7 @@ static struct wasm_item read_func_item(struct scan *s) {
     uint32_t index = reader_u32(r);
     struct wasm_item item = {.type.kind = WASM_FUNC, .type_index = index};
     if (reader_ok(r) && index >= s->body->type_count)
-        reader_fail(r, at, ERR_INVALID, "unknown type %u", index);
+        wasm_reader_fail(r, at, ERR_INVALID, "unknown type %u", index);
     if (reader_ok(r))
         item.type.func = &s->body->types[index];
     return item;
@@ -120,14 +122,14 @@ static struct wasm_item read_table_item(struct scan *s) {
     struct wasm_item item = {.type.kind = WASM_TABLE};
     struct reader *r = &s->r;
     if (reader_ok(r) && r->at < r->end && r->data[r->at] == 0x40)
-        reader_fail(r, r->at, ERR_UNSUPPORTED,
-                    "typed function references (table initialiser) are not supported");
+        wasm_reader_fail(r, r->at, ERR_UNSUPPORTED,
+                         "typed function references (table initialiser) are not supported");
     item.type.table.element = (enum wasm_type)reader_ref_type(r);
     size_t at = r->at;
     item.type.table.limits = read_limits(s, false);
     if (reader_ok(r) && item.type.table.limits.min > ELEMENTS_MAX)
-        reader_fail(r, at, ERR_LIMIT, "a table of %llu elements, at most %d are allowed",
-                    (unsigned long long)item.type.table.limits.min, ELEMENTS_MAX);
+        wasm_reader_fail(r, at, ERR_LIMIT, "a table of %llu elements, at most %d are allowed",
+                         (unsigned long long)item.type.table.limits.min, ELEMENTS_MAX);
     return item;
 }
 
@@ -143,7 +145,7 @@ static struct wasm_item read_global_item(struct scan *s) {
     size_t at = s->r.at;
     uint8_t mutability = reader_byte(&s->r);
     if (mutability > 1)
-        reader_fail(&s->r, at, ERR_INVALID, "malformed mutability 0x%02x", mutability);
+        wasm_reader_fail(&s->r, at, ERR_INVALID, "malformed mutability 0x%02x", mutability);
     item.type.global.is_mutable = mutability == 1;
     return item;
 }
@@ -167,9 +169,9 @@ static void read_import_section(struct scan *s, uint32_t count) {
         else if (kind == WASM_GLOBAL)
             item = read_global_item(s);
         else if (kind == 4)
-            reader_fail(r, at, ERR_UNSUPPORTED, "exceptions (tag import) are not supported");
+            wasm_reader_fail(r, at, ERR_UNSUPPORTED, "exceptions (tag import) are not supported");
         else
-            reader_fail(r, at, ERR_INVALID, "malformed import kind 0x%02x", kind);
+            wasm_reader_fail(r, at, ERR_INVALID, "malformed import kind 0x%02x", kind);
         if (!reader_ok(r))
             return;
         import->type = item.type;
@@ -178,8 +180,8 @@ static void read_import_section(struct scan *s, uint32_t count) {
         s->module->import_count++;
     }
     if (s->body->spaces[WASM_MEMORY].count > MEMORIES_MAX)
-        reader_fail(r, r->at, ERR_LIMIT, "%u memories imported, at most %d are allowed",
-                    s->body->spaces[WASM_MEMORY].count, MEMORIES_MAX);
+        wasm_reader_fail(r, r->at, ERR_LIMIT, "%u memories imported, at most %d are allowed",
+                         s->body->spaces[WASM_MEMORY].count, MEMORIES_MAX);
 }
 
 static void read_function_section(struct scan *s, uint32_t count) {
@@ -197,26 +199,35 @@ static void read_table_section(struct scan *s, uint32_t count) {
 static void read_memory_section(struct scan *s, uint32_t count) {
     size_t at = s->r.at;
     if (count > 1)
-        reader_fail(&s->r, at, ERR_UNSUPPORTED,
-                    "multiple memories: %u are defined, one is supported", count);
+        wasm_reader_fail(&s->r, at, ERR_UNSUPPORTED,
+                         "multiple memories: %u are defined, one is supported", count);
     for (uint32_t i = 0; i < count && reader_ok(&s->r); i++)
         add_item(&s->body->spaces[WASM_MEMORY], read_memory_item(s));
     s->module->memory_count = count;
 }
 
-static void read_plain_constant(struct scan *s, const char *where) {
-    size_t at = s->r.at;
-    bool extended;
-    reader_constant(&s->r, &extended);
-    if (extended)
-        reader_fail(&s->r, at, ERR_UNSUPPORTED,
-                    "extended constant expressions are not supported (%s)", where);
+// The constant expression of a global or of an active segment.
+static void read_expression(struct scan *s, struct wasm_segment *segment) {
+    segment->active = true;
+    segment->expression = s->r.at;
+    reader_constant(&s->r, &segment->extended);
+    segment->expression_end = s->r.at;
+    s->body->extended |= segment->extended;
+}
+
+static void start_segments(struct wasm_segments *segments, uint32_t count) {
+    segments->segment = xcalloc(count == 0 ? 1 : count, sizeof *segments->segment);
+    segments->count = count;
 }
 
 static void read_global_section(struct scan *s, uint32_t count) {
+    start_segments(&s->body->globals, count);
     for (uint32_t i = 0; i < count && reader_ok(&s->r); i++) {
         struct wasm_item item = read_global_item(s);
-        read_plain_constant(s, "initial value of a global");
+        struct wasm_segment *segment = &s->body->globals.segment[i];
+        segment->type = (uint8_t)item.type.global.type;
+        segment->target = s->body->spaces[WASM_GLOBAL].count;
+        read_expression(s, segment);
         add_item(&s->body->spaces[WASM_GLOBAL], item);
     }
 }
@@ -233,19 +244,19 @@ static void read_export_section(struct scan *s, uint32_t count) {
         uint8_t kind = reader_byte(r);
         export->index = reader_u32(r);
         if (reader_ok(r) && kind == 4)
-            reader_fail(r, at, ERR_UNSUPPORTED, "exceptions (tag export) are not supported");
+            wasm_reader_fail(r, at, ERR_UNSUPPORTED, "exceptions (tag export) are not supported");
         else if (reader_ok(r) && kind > 4)
-            reader_fail(r, at, ERR_INVALID, "malformed export kind 0x%02x", kind);
+            wasm_reader_fail(r, at, ERR_INVALID, "malformed export kind 0x%02x", kind);
         if (!reader_ok(r))
             break;
         if (export->index >= s->body->spaces[kind].count) {
-            reader_fail(r, at, ERR_INVALID, "unknown %s %u exported",
-                        ((const char *[]){"function", "table", "memory", "global"})[kind],
-                        export->index);
+            wasm_reader_fail(r, at, ERR_INVALID, "unknown %s %u exported",
+                             ((const char *[]){"function", "table", "memory", "global"})[kind],
+                             export->index);
             break;
         }
         if (!map_add(&names, export->name, export)) {
-            reader_fail(r, name_at, ERR_INVALID, "duplicate export name");
+            wasm_reader_fail(r, name_at, ERR_INVALID, "duplicate export name");
             break;
         }
         export->type = s->body->spaces[kind].item[export->index].type;
@@ -260,47 +271,68 @@ static void read_start_section(struct scan *s) {
     if (!reader_ok(&s->r))
         return;
     if (index >= s->body->spaces[WASM_FUNC].count) {
-        reader_fail(&s->r, at, ERR_INVALID, "unknown start function %u", index);
+        wasm_reader_fail(&s->r, at, ERR_INVALID, "unknown start function %u", index);
         return;
     }
     const struct wasm_func_type *type = s->body->spaces[WASM_FUNC].item[index].type.func;
     if (type->param_count != 0 || type->result_count != 0)
-        reader_fail(&s->r, at, ERR_INVALID, "start function %u has parameters or results", index);
+        wasm_reader_fail(&s->r, at, ERR_INVALID, "start function %u has parameters or results",
+                         index);
+    s->body->has_start = true;
+    s->body->start = index;
 }
 
 // The eight forms of an element segment (core specification, 5.5.12): bit 0 passive or declared,
 // bit 1 explicit table (active) or declared, bit 2 expressions instead of function indices.
+static void read_elements(struct scan *s, struct wasm_segment *segment) {
+    struct reader *r = &s->r;
+    segment->content = r->at;
+    segment->count = reader_count(r, "elements", ELEMENTS_MAX);
+    for (uint32_t k = 0; k < segment->count && reader_ok(r); k++) {
+        size_t at = r->at;
+        if (segment->expressions) {
+            bool extended;
+            reader_constant(r, &extended);
+            if (extended)
+                wasm_reader_fail(r, at, ERR_INVALID, "type mismatch: an element is not a number");
+            continue;
+        }
+        uint32_t index = reader_u32(r);
+        if (reader_ok(r) && index >= s->body->spaces[WASM_FUNC].count)
+            wasm_reader_fail(r, at, ERR_INVALID, "unknown function %u in an element segment",
+                             index);
+    }
+    segment->content_end = r->at;
+}
+
 static void read_element_section(struct scan *s, uint32_t count) {
     struct reader *r = &s->r;
+    start_segments(&s->body->elements, count);
     for (uint32_t i = 0; i < count && reader_ok(r); i++) {
+        struct wasm_segment *segment = &s->body->elements.segment[i];
         size_t at = r->at;
         uint32_t flags = reader_u32(r);
         if (flags > 7)
-            reader_fail(r, at, ERR_INVALID, "malformed element segment flags %u", flags);
+            wasm_reader_fail(r, at, ERR_INVALID, "malformed element segment flags %u", flags);
         bool active = (flags & 1) == 0;
+        segment->declared = (flags & 3) == 3;
+        segment->expressions = (flags & 4) != 0;
+        segment->type = WASM_FUNCREF;
         if (active && (flags & 2) != 0)
-            (void)reader_u32(r);
+            segment->target = reader_u32(r);
+        if (reader_ok(r) && active && segment->target >= s->body->spaces[WASM_TABLE].count)
+            wasm_reader_fail(r, at, ERR_INVALID, "unknown table %u in an element segment",
+                             segment->target);
         if (active)
-            read_plain_constant(s, "offset of an element segment");
-        bool expressions = (flags & 4) != 0;
-        if ((flags & 3) != 0 && expressions) {
-            (void)reader_ref_type(r);
+            read_expression(s, segment);
+        if ((flags & 3) != 0 && segment->expressions) {
+            segment->type = reader_ref_type(r);
         } else if ((flags & 3) != 0) {
             at = r->at;
             if (reader_byte(r) != 0)
-                reader_fail(r, at, ERR_INVALID, "malformed element kind");
+                wasm_reader_fail(r, at, ERR_INVALID, "malformed element kind");
         }
-        uint32_t elements = reader_count(r, "elements", ELEMENTS_MAX);
-        for (uint32_t k = 0; k < elements && reader_ok(r); k++) {
-            at = r->at;
-            if (expressions) {
-                read_plain_constant(s, "element");
-                continue;
-            }
-            uint32_t index = reader_u32(r);
-            if (reader_ok(r) && index >= s->body->spaces[WASM_FUNC].count)
-                reader_fail(r, at, ERR_INVALID, "unknown function %u in an element segment", index);
-        }
+        read_elements(s, segment);
     }
 }
 
@@ -320,22 +352,22 @@ static void read_one_function(struct scan *s) {
         locals += reader_u32(r);
         (void)reader_value_type(r);
         if (locals > UINT32_MAX)
-            reader_fail(r, at, ERR_INVALID, "too many locals");
+            wasm_reader_fail(r, at, ERR_INVALID, "too many locals");
     }
     if (reader_ok(r) && locals > s->limits.locals_per_function)
-        reader_fail(r, at, ERR_LIMIT, "a function with %llu locals, at most %u are allowed",
-                    (unsigned long long)locals, s->limits.locals_per_function);
+        wasm_reader_fail(r, at, ERR_LIMIT, "a function with %llu locals, at most %u are allowed",
+                         (unsigned long long)locals, s->limits.locals_per_function);
     reader_body(r);
     if (reader_ok(r) && r->at != r->end)
-        reader_fail(r, r->at, ERR_INVALID, "END opcode expected at the end of the function");
+        wasm_reader_fail(r, r->at, ERR_INVALID, "END opcode expected at the end of the function");
     r->end = outer_end;
 }
 
 static void read_code_section(struct scan *s, uint32_t count) {
     if (reader_ok(&s->r) && count != s->functions_declared)
-        reader_fail(&s->r, s->r.at, ERR_INVALID,
-                    "function and code section have inconsistent lengths (%u and %u)",
-                    s->functions_declared, count);
+        wasm_reader_fail(&s->r, s->r.at, ERR_INVALID,
+                         "function and code section have inconsistent lengths (%u and %u)",
+                         s->functions_declared, count);
     for (uint32_t i = 0; i < count && reader_ok(&s->r); i++)
         read_one_function(s);
 }
@@ -343,22 +375,27 @@ static void read_code_section(struct scan *s, uint32_t count) {
 static void read_data_section(struct scan *s, uint32_t count) {
     struct reader *r = &s->r;
     if (s->body->sections[WASM_SECTION_DATA_COUNT].present && count != s->data_count)
-        reader_fail(r, r->at, ERR_INVALID,
-                    "data count and data section have inconsistent lengths (%u and %u)",
-                    s->data_count, count);
+        wasm_reader_fail(r, r->at, ERR_INVALID,
+                         "data count and data section have inconsistent lengths (%u and %u)",
+                         s->data_count, count);
+    start_segments(&s->body->data, count);
     for (uint32_t i = 0; i < count && reader_ok(r); i++) {
         size_t at = r->at;
         uint32_t flags = reader_u32(r);
-        uint32_t memory = 0;
+        struct wasm_segment *segment = &s->body->data.segment[i];
         if (flags > 2)
-            reader_fail(r, at, ERR_INVALID, "malformed data segment flags %u", flags);
+            wasm_reader_fail(r, at, ERR_INVALID, "malformed data segment flags %u", flags);
         if (flags == 2)
-            memory = reader_u32(r);
-        if (reader_ok(r) && flags != 1 && memory >= s->body->spaces[WASM_MEMORY].count)
-            reader_fail(r, at, ERR_INVALID, "unknown memory %u in a data segment", memory);
+            segment->target = reader_u32(r);
+        if (reader_ok(r) && flags != 1 && segment->target >= s->body->spaces[WASM_MEMORY].count)
+            wasm_reader_fail(r, at, ERR_INVALID, "unknown memory %u in a data segment",
+                             segment->target);
         if (flags != 1)
-            read_plain_constant(s, "offset of a data segment");
-        reader_skip(r, reader_u32(r));
+            read_expression(s, segment);
+        segment->content = r->at;
+        segment->count = reader_u32(r);
+        reader_skip(r, segment->count);
+        segment->content_end = r->at;
     }
 }
 
@@ -401,8 +438,8 @@ static void read_section_content(struct scan *s, uint8_t id) {
             readers[id].read(s, section->count);
     }
     if (reader_ok(r) && r->at != r->end)
-        reader_fail(r, r->at, ERR_INVALID, "section size mismatch: %zu bytes left over",
-                    r->end - r->at);
+        wasm_reader_fail(r, r->at, ERR_INVALID, "section size mismatch: %zu bytes left over",
+                         r->end - r->at);
 }
 
 static void read_section(struct scan *s, uint8_t *last_order) {
@@ -415,11 +452,12 @@ static void read_section(struct scan *s, uint8_t *last_order) {
     if (!reader_ok(r))
         return;
     if (id == SECTION_TAG)
-        reader_fail(r, at, ERR_UNSUPPORTED, "exceptions (tag section) are not supported");
+        wasm_reader_fail(r, at, ERR_UNSUPPORTED, "exceptions (tag section) are not supported");
     else if (id >= WASM_SECTION_COUNT)
-        reader_fail(r, at, ERR_INVALID, "malformed section id %u", id);
+        wasm_reader_fail(r, at, ERR_INVALID, "malformed section id %u", id);
     else if (id != 0 && readers[id].order <= *last_order)
-        reader_fail(r, at, ERR_INVALID, "section %s out of order or repeated", readers[id].what);
+        wasm_reader_fail(r, at, ERR_INVALID, "section %s out of order or repeated",
+                         readers[id].what);
     if (!reader_ok(r))
         return;
     r->end = r->at;
@@ -441,11 +479,11 @@ static void scan_module(struct scan *s) {
     static const uint8_t header[8] = {0, 'a', 's', 'm', 1, 0, 0, 0};
     struct reader *r = &s->r;
     if (r->end < 8 || memcmp(r->data, header, 4) != 0)
-        reader_fail(r, 0, ERR_INVALID, "magic header not detected: not a WebAssembly module");
-    else if (memcmp(r->data + 4, header + 4, 2) != 0 || r->data[7] != 0)
-        reader_fail(r, 4, ERR_INVALID, "unknown binary version");
-    else if (r->data[6] != 0)
-        reader_fail(r, 4, ERR_INVALID, "this is a component, not a core module");
+        wasm_reader_fail(r, 0, ERR_INVALID, "magic header not detected: not a WebAssembly module");
+    else if (r->data[6] == 1 && r->data[7] == 0)
+        wasm_reader_fail(r, 4, ERR_INVALID, "this is a component, not a core module");
+    else if (memcmp(r->data + 4, header + 4, 4) != 0)
+        wasm_reader_fail(r, 4, ERR_INVALID, "unknown binary version");
     else
         r->at = 8;
     uint8_t last_order = 0;
@@ -453,13 +491,13 @@ static void scan_module(struct scan *s) {
         read_section(s, &last_order);
     const struct wasm_section *sections = s->body->sections;
     if (reader_ok(r) && s->functions_declared > 0 && !sections[WASM_SECTION_CODE].present)
-        reader_fail(r, r->at, ERR_INVALID,
-                    "function and code section have inconsistent lengths (%u and 0)",
-                    s->functions_declared);
+        wasm_reader_fail(r, r->at, ERR_INVALID,
+                         "function and code section have inconsistent lengths (%u and 0)",
+                         s->functions_declared);
     if (reader_ok(r) && s->data_count > 0 && !sections[WASM_SECTION_DATA].present)
-        reader_fail(r, r->at, ERR_INVALID,
-                    "data count and data section have inconsistent lengths (%u and 0)",
-                    s->data_count);
+        wasm_reader_fail(r, r->at, ERR_INVALID,
+                         "data count and data section have inconsistent lengths (%u and 0)",
+                         s->data_count);
 }
 
 enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits *limits,
@@ -481,7 +519,10 @@ enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits 
     s.module->references = 1;
     s.module->source = bytes_ref(bytes);
     s.module->body = s.body;
-    s.r = (struct reader){.data = bytes->data, .end = bytes->size, .error = error};
+    s.r = (struct reader){.data = bytes->data,
+                          .end = bytes->size,
+                          .error = error,
+                          .memory_copies = &s.body->memory_copies};
     scan_module(&s);
     s.module->imports = s.body->imports;
     s.module->exports = s.body->exports;
@@ -509,6 +550,10 @@ void wasm_module_unref(struct wasm_module *module) {
     free(module->body->types);
     free(module->body->imports);
     free(module->body->exports);
+    free(module->body->globals.segment);
+    free(module->body->elements.segment);
+    free(module->body->data.segment);
+    buf_release(&module->body->memory_copies);
     free(module->body);
     bytes_unref(module->source);
     free(module);

@@ -78,7 +78,7 @@ function turn(actor, face, name, params) {
   actor.busy = true;
   try {
     if (params.some((value) => value instanceof Uint8Array && decode(value) === 'loop')) {
-      throw new Error('turn exceeded its time');
+      throw new Error('an endless loop');
     }
     const [state, ...rest] = func(actor.state, params);
     actor.state = state ?? actor.state;
@@ -87,7 +87,7 @@ function turn(actor, face, name, params) {
     // An error of the guest is thrown as its bare text, or as an object that carries it.
     const error = typeof thrown === 'string' ? { payload: thrown } : thrown;
     failed(actor, error);
-    fail(error.payload ?? `actor crashed: ${error.message}`);
+    fail(error.payload ?? 'actor crashed');
   } finally {
     actor.busy = false;
     if (actor.leaving) leave(actor, 'exit', actor.leaving.data);
@@ -96,8 +96,8 @@ function turn(actor, face, name, params) {
 
 function failed(actor, error) {
   const crashed = error.payload === undefined;
-  const text = crashed ? `crashed: ${error.message}` : error.payload;
-  say(actor, crashed ? 'CRASH' : 'ERROR', text);
+  const text = crashed ? 'crashed' : error.payload;  // the text of a trap is node's affair
+  say(actor, crashed ? 'CRASH' : `ERROR ${text}`);
   const parent = actor.parent;
   if (parent && actor.ready) {
     const data = encode(text);

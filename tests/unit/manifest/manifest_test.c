@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keys, types, defaults, syntaxes, errors and warnings of a manifest.
 #include <locale.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "load.h"
 
 TEST(defaults_are_those_of_the_contract) {
@@ -396,11 +394,11 @@ TEST(a_decimal_comma_changes_nothing) {
         found = setlocale(LC_ALL, names[i]) != NULL;
     }
     if (!found) {  // made from the C library's own sources, where they are installed
+        const char *folder = test_folder();
         (void)snprintf(command, sizeof command,
-                       "localedef -i de_DE -f UTF-8 '%s/de_DE.UTF-8' >/dev/null 2>&1",
-                       test_folder());
+                       "localedef -i de_DE -f UTF-8 '%s/de_DE.UTF-8' >/dev/null 2>&1", folder);
         (void)!system(command);
-        (void)setenv("LOCPATH", test_folder(), 1);
+        (void)setenv("LOCPATH", folder, 1);
         found = setlocale(LC_ALL, "de_DE.UTF-8") != NULL;
     }
     if (!found || localeconv()->decimal_point[0] != ',') {

@@ -368,6 +368,57 @@ TEST(references_live_in_tables) {
     with_guest_stack(references_body, 0);
 }
 
+static const char position_independent[] =
+    "(module (import \"e\" \"m\" (memory 1)) (import \"e\" \"t\" (table 2 funcref))"
+    " (import \"e\" \"g\" (global $unused (mut i32)))"
+    " (import \"e\" \"base\" (global $base i32))"
+    " (type $t (func (param i32) (result i32)))"
+    " (global $own i32 (i32.add (global.get $base) (i32.const 20)))"
+    " (global $wide (mut i64) (i64.mul (i64.const 3) (i64.const 5)))"
+    " (func $ten (type $t) i32.const 10)"
+    " (func $started i32.const 50 i32.const 50 i32.load8_u i32.const 1 i32.add i32.store8)"
+    " (start $started)"
+    " (elem (i32.sub (global.get $base) (i32.const 29)) $ten)"
+    " (data (i32.add (global.get $base) (i32.const 20)) \"A\")"
+    " (data (i32.const 51) \"B\")"
+    " (export \"own\" (global $own))"
+    " (func (export \"get\") (result i32) global.get $own)"
+    " (func (export \"wide\") (result i64) global.get $wide))";
+
+static void extended_body(struct wasm_context *context) {
+    (void)context;
+    struct wasm_code *first_code = wat_code(exporter);
+    struct wasm_code *base_code =
+        wat_code("(module (global (export \"base\") i32 (i32.const 30)))");
+    struct bytes *bytes = wat_bytes(position_independent, "--enable-extended-const");
+    struct wasm_module *module = NULL;
+    struct wasm_code *code = NULL;
+    struct error error = {0};
+    REQUIRE_OK(wasm_module_scan(bytes, NULL, &module, &error), error);
+    REQUIRE_OK(wasm_compile(shared_compiler(), module, &code, &error), error);
+    struct wasm_instance *first = make(first_code, NULL), *base = make(base_code, NULL);
+    struct wasm_extern imports[4] = {wasm_instance_export(first, 0), wasm_instance_export(first, 1),
+                                     wasm_instance_export(first, 2), wasm_instance_export(base, 0)};
+    struct wasm_instance *instance = make(code, imports);
+    EXPECT_U64(call(instance, 1, 0, 0), 50);
+    EXPECT_U64(call(instance, 2, 0, 0), 15);
+    EXPECT_U64(call(first, 5, 50, 0), 'A' + 1);  // the start function ran after the segments
+    EXPECT_U64(call(first, 5, 51, 0), 'B');
+    EXPECT_U64(call(first, 4, 1, 0), 10);
+    EXPECT(!wasm_instance_export(instance, 0).of.global->is_mutable);
+    wasm_instance_free(instance);
+    wasm_instance_free(base);
+    wasm_instance_free(first);
+    wasm_code_unref(code);
+    wasm_code_unref(base_code);
+    wasm_code_unref(first_code);
+    wasm_module_unref(module);
+    bytes_unref(bytes);
+}
+TEST(extended_constant_expressions_run_first) {
+    with_guest_stack(extended_body, 0);
+}
+
 int main(void) {
     return test_main();
 }

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+// theater-actor-bench [SECTION…]: what a call, a turn, a message, a request and a spawn cost.
+//
+// Each section prints lines "name: value unit". Times of turns are process CPU without this thread
+// and the log's writer, so that they say what a worker spends.
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "host/host.h"
+#include "node/node.h"
+
+#define GUEST SOURCE_FOLDER "/tests/bench/guest/bench.wasm"
+#define MANIFEST SOURCE_FOLDER "/tests/bench/guest/bench.toml"
+
+enum { ROUNDS = 11 };
+
+static double now_ns(void) {
+    return (double)env_monotonic_ns(env_system());
+}
+
+static double clock_of(clockid_t clock) {
+    struct timespec at;
+    clock_gettime(clock, &at);
+    return (double)at.tv_sec * 1e9 + (double)at.tv_nsec;
+}
+
+static void must(enum status status, const struct error *error) {
+    if (status != OK) {
+        fprintf(stderr, "theater-actor-bench: %s: %s\n", status_text(status), error->message);
+        exit(EXIT_FAILURE);
+    }
+}
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double median(double *values, size_t count) {
+    qsort(values, count, sizeof *values, compare);
+    return values[count / 2];
+}
+
+// ---- the bare call
+// -------------------------------------------------------------------------------
+
+static bool nothing(struct component_call *call, const struct value *args, struct value *result) {
+    (void)call;
+    (void)args;
+    *result = (struct value){.which = 0};
+    return true;
+}
+
+static enum status resolve_nothing(void *resolver, const struct component_import *import,
+                                   struct component_host_func *out, struct error *error) {
+    (void)resolver;
+    (void)import;
+    (void)error;
+    *out = (struct component_host_func){.fn = nothing};
+    return OK;
+}
+
+static struct component *load(struct wasm_compiler *compiler) {
+    struct error error = {0};
+    struct bytes *bytes = NULL;
+    struct component *component = NULL;
+    must(file_read(GUEST, 1 << 24, &bytes, &error), &error);
+    must(component_load(bytes, NULL, &component, &error), &error);
+    bytes_unref(bytes);
+    must(component_compile(component, compiler, &error), &error);
+    return component;
+}
+
+static uint32_t find_export(const struct component *component, const char *name) {
+    for (uint32_t i = 0; i < component_export_count(component); i++) {
+        if (slice_equal_text(component_export_at(component, i)->name, name)) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+static void bench_call(void) {
+    struct error error = {0};
+    char *folder = NULL;
+    must(node_code_folder(&folder, &error), &error);
+    must(file_make_folders(folder, 0700, &error), &error);
+    struct wasm_compiler_config config = {.cache_folder = folder};
+    struct wasm_compiler *compiler = NULL;
+    must(wasm_compiler_new(&config, &compiler, &error), &error);
+    struct component *component = load(compiler);
+    struct component_linked *linked = NULL;
+    must(component_link(component, resolve_nothing, NULL, &linked, &error), &error);
+    wasm_thread_enter();
+    pthread_attr_t attributes;
+    void *stack = NULL;
+    size_t stack_size = 0;
+    pthread_getattr_np(pthread_self(), &attributes);
+    pthread_attr_getstack(&attributes, &stack, &stack_size);
+    pthread_attr_destroy(&attributes);
+    struct wasm_context context;
+    uint8_t *low = (uint8_t *)stack + stack_size - (1 << 20);
+    wasm_context_init(&context, low, low);
+    wasm_context_begin(&context, 0);
+    wasm_context_bind(&context);
+    struct wasm_budget budget = {.memory_limit_bytes = 1 << 30};
+    struct component_instance *instance = NULL;
+    if (component_instantiate(linked, NULL, &budget, &instance, &error) != COMPONENT_DONE) {
+        must(ERR_TRAP, &error);
+    }
+    static uint8_t message[64] = ".";
+    static uint8_t state[16];
+    struct value state_bytes = {.bytes = state, .count = sizeof state};
+    struct value body = {.bytes = message, .count = sizeof message};
+    struct value args[2] = {{.items = &state_bytes, .which = 1}, {.items = &body, .count = 1}};
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    uint32_t export = find_export(component, "handle-send");
+    double calls[ROUNDS];
+    for (int round = 0; round < ROUNDS; round++) {
+        enum { CALLS = 300000 };
+        double start = now_ns();
+        for (int i = 0; i < CALLS; i++) {
+            struct value result;
+            if (component_call(instance, export, args, &result, &arena, &error) != COMPONENT_DONE) {
+                must(ERR_TRAP, &error);
+            }
+            arena_reset(&arena);
+        }
+        calls[round] = (now_ns() - start) / CALLS;
+    }
+    printf("call handle-send, 64-byte message, 16-byte state: %.0f ns\n", median(calls, ROUNDS));
+    double made[ROUNDS];
+    for (int round = 0; round < ROUNDS; round++) {
+        enum { INSTANCES = 2000 };
+        double start = now_ns();
+        for (int i = 0; i < INSTANCES; i++) {
+            struct component_instance *one = NULL;
+            if (component_instantiate(linked, NULL, &budget, &one, &error) != COMPONENT_DONE) {
+                must(ERR_TRAP, &error);
+            }
+            component_instance_free(one);
+        }
+        made[round] = (now_ns() - start) / INSTANCES;
+    }
+    printf("instantiate and free: %.0f ns\n", median(made, ROUNDS));
+    component_instance_free(instance);
+    arena_release(&arena);
+    wasm_context_unbind(&context);
+    wasm_thread_leave();
+    component_linked_unref(linked);
+    component_unref(component);
+    wasm_compiler_free(compiler);
+    free(folder);
+}
+
+// ---- whole nodes
+// ---------------------------------------------------------------------------------
+
+struct bench {
+    struct node *node;
+    char folder[64];
+};
+
+static void open_bench(struct bench *bench, uint32_t workers) {
+    const char *base = getenv("TMPDIR");
+    (void)snprintf(bench->folder, sizeof bench->folder, "%s/theater-bench-XXXXXX",
+                   base != NULL ? base : "/tmp");
+    if (mkdtemp(bench->folder) == NULL) {
+        fatal("cannot make a folder");
+    }
+    struct node_config config = {.data_folder = bench->folder, .workers = workers, .quiet = true};
+    struct error error = {0};
+    must(node_open(&config, &bench->node, &error), &error);
+}
+
+static void close_bench(struct bench *bench) {
+    struct error error = {0};
+    must(node_close(bench->node, &error), &error);
+    (void)file_remove_tree(bench->folder, NULL);
+}
+
+static void start(struct bench *bench, const char *id) {
+    struct actor_start start = {.manifest = MANIFEST, .id = id};
+    char written[ACTOR_ID_BYTES];
+    struct error error = {0};
+    must(actor_start_root(node_actors(bench->node), &start, written, &error), &error);
+}
+
+static void tell(struct bench *bench, const char *id, const void *message, size_t size) {
+    struct error error = {0};
+    must(actor_send_from_outside(node_actors(bench->node), id, slice_of(message, size), &error),
+         &error);
+}
+
+static void wait_idle(struct bench *bench) {
+    if (!actor_system_wait_idle(node_actors(bench->node), 600ULL * 1000000000U)) {
+        fatal("not idle in time");
+    }
+}
+
+struct meter {
+    double wall, process, self, writer;
+};
+
+static void meter_read(struct bench *bench, struct meter *meter) {
+    struct chain_stats stats;
+    chain_log_stats(node_log(bench->node), &stats);
+    *meter = (struct meter){.wall = now_ns(),
+                            .process = clock_of(CLOCK_PROCESS_CPUTIME_ID),
+                            .self = clock_of(CLOCK_THREAD_CPUTIME_ID),
+                            .writer = (double)stats.writer_cpu_ns};
+}
+
+static double worker_ns(const struct meter *from, const struct meter *to) {
+    return (to->process - from->process) - (to->self - from->self) - (to->writer - from->writer);
+}
+
+static void bench_turn(void) {
+    struct bench bench;
+    open_bench(&bench, 1);
+    start(&bench, "turn");
+    double cpu[ROUNDS];
+    static uint8_t message[64] = ".";
+    for (int round = 0; round < ROUNDS; round++) {
+        enum { TURNS = 9000, REPEATS = 10 };
+        double spent = 0;
+        for (int repeat = 0; repeat < REPEATS; repeat++) {
+            struct meter from, to;
+            meter_read(&bench, &from);
+            for (int i = 0; i < TURNS; i++) {
+                tell(&bench, "turn", message, sizeof message);
+            }
+            wait_idle(&bench);
+            meter_read(&bench, &to);
+            spent += worker_ns(&from, &to);
+        }
+        cpu[round] = spent / ((double)TURNS * REPEATS);
+    }
+    printf("turn, recorded and hashed: %.0f ns of worker CPU\n", median(cpu, ROUNDS));
+    close_bench(&bench);
+}
+
+// The first hop of a message between two actors of equally long ids.
+static size_t hop_message(uint8_t *out, const char *peer, const char *self, uint32_t hops) {
+    size_t size = strlen(peer);
+    memset(out, 0, 64);
+    out[0] = 'p';
+    memcpy(out + 1, &hops, sizeof hops);
+    out[5] = (uint8_t)size;
+    memcpy(out + 6, peer, size);
+    memcpy(out + 6 + size, self, size);
+    return 64;
+}
+
+static void throw_messages(struct bench *bench, uint64_t messages) {
+    enum { IN_FLIGHT = 64 };
+    uint8_t message[64];
+    for (int i = 0; i < IN_FLIGHT; i++) {
+        size_t size = hop_message(message, "pong", "ping", (uint32_t)(messages / IN_FLIGHT) - 1);
+        tell(bench, "ping", message, size);
+    }
+    wait_idle(bench);
+}
+
+static void bench_messages(uint64_t seconds) {
+    struct bench bench;
+    open_bench(&bench, 1);
+    start(&bench, "ping");
+    start(&bench, "pong");
+    struct meter first, from, to;
+    enum { STEP = 640000 };
+    throw_messages(&bench, STEP);
+    meter_read(&bench, &first);
+    double rates[1000];
+    size_t rounds = 0;
+    uint64_t messages = 0;
+    do {
+        meter_read(&bench, &from);
+        throw_messages(&bench, STEP);
+        meter_read(&bench, &to);
+        rates[rounds++] = STEP / worker_ns(&from, &to) * 1e9;
+        messages += STEP;
+    } while (to.wall - first.wall < (double)seconds * 1e9 && rounds < 1000);
+    struct chain_stats stats;
+    chain_log_stats(node_log(bench.node), &stats);
+    double wall = to.wall - first.wall;
+    printf(
+        "one-way messages, %.0f s: %.0f /s per core of worker CPU (median), %.0f /s of wall "
+        "time\n",
+        wall / 1e9, median(rates, rounds), (double)messages / wall * 1e9);
+    printf("log: %.0f bytes per message, writer CPU %.0f ns per message\n",
+           (double)stats.bytes / (double)stats.events,
+           (to.writer - first.writer) / (double)messages);
+    close_bench(&bench);
+}
+
+static void bench_requests(void) {
+    struct bench bench;
+    open_bench(&bench, 1);
+    start(&bench, "asks");
+    start(&bench, "gives");
+    enum { REQUESTS = 1000, SAMPLES = 101 };
+    uint8_t message[16] = {'r'};
+    uint32_t count = REQUESTS;
+    memcpy(message + 1, &count, sizeof count);
+    message[5] = 5;
+    memcpy(message + 6, "gives", 5);
+    double times[SAMPLES];
+    for (int i = 0; i < SAMPLES; i++) {
+        double from = now_ns();
+        tell(&bench, "asks", message, 11);
+        wait_idle(&bench);
+        times[i] = (now_ns() - from) / REQUESTS;
+    }
+    printf("request and reply, two actors on one worker: %.0f ns (median of means of %d)\n",
+           median(times, SAMPLES), REQUESTS);
+    close_bench(&bench);
+}
+
+static uint64_t resident_bytes(void) {
+    FILE *file = fopen("/proc/self/statm", "re");
+    unsigned long total = 0;
+    unsigned long resident = 0;
+    if (file == NULL || fscanf(file, "%lu %lu", &total, &resident) != 2) {
+        fatal("cannot read /proc/self/statm");
+    }
+    fclose(file);
+    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void spawn_children(struct bench *bench, uint32_t count) {
+    uint8_t message[16] = {'s'};
+    memcpy(message + 1, &count, sizeof count);
+    message[5] = 10;
+    memcpy(message + 6, "bench.toml", 10);
+    tell(bench, "parent", message, 16);
+    wait_idle(bench);
+}
+
+static void bench_spawn(uint32_t actors) {
+    struct bench bench;
+    open_bench(&bench, 1);
+    start(&bench, "parent");
+    spawn_children(&bench, 100);
+    enum { SAMPLES = 21, SPAWNS = 200 };
+    double times[SAMPLES];
+    for (int i = 0; i < SAMPLES; i++) {
+        double from = now_ns();
+        spawn_children(&bench, SPAWNS);
+        times[i] = (now_ns() - from) / SPAWNS;
+    }
+    printf("spawn to init returned: %.1f us\n", median(times, SAMPLES) / 1e3);
+    uint64_t had = actor_system_count(node_actors(bench.node));
+    uint64_t before = resident_bytes();
+    while (actor_system_count(node_actors(bench.node)) < had + actors) {
+        spawn_children(&bench, 10000);
+    }
+    uint64_t made = actor_system_count(node_actors(bench.node)) - had;
+    printf("%llu idle actors: %.1f KB resident each, the guest's own pages included\n",
+           (unsigned long long)made, (double)(resident_bytes() - before) / (double)made / 1024);
+    double from = now_ns();
+    close_bench(&bench);
+    printf("stopping them all: %.2f s\n", (now_ns() - from) / 1e9);
+}
+
+int main(int argc, char **argv) {
+    bool all = argc < 2;
+    for (int i = 1; i < argc || all; i++) {
+        const char *section = all ? "" : argv[i];
+        if (all || strcmp(section, "call") == 0) {
+            bench_call();
+        }
+        if (all || strcmp(section, "turn") == 0) {
+            bench_turn();
+        }
+        if (all || strcmp(section, "messages") == 0) {
+            bench_messages(10);
+        }
+        if (strcmp(section, "sustained") == 0) {
+            bench_messages(60);
+        }
+        if (all || strcmp(section, "requests") == 0) {
+            bench_requests();
+        }
+        if (all || strcmp(section, "spawn") == 0) {
+            bench_spawn(20000);
+        }
+        if (strcmp(section, "idle") == 0) {
+            bench_spawn(100000);
+        }
+        fflush(stdout);
+        all = false;
+    }
+    return EXIT_SUCCESS;
+}

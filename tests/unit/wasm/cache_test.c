@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// From modules to code: the cache, its damage, missing tools, hostile names, concurrent requests.
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include "common.h"
+
+static const char seven[] = "(module (func (export \"f\") (result i32) i32.const 7))";
+
+static struct wasm_compiler *compiler_in(const char *folder, bool never_compile) {
+    struct wasm_compiler_config config = {.cache_folder = folder, .never_compile = never_compile};
+    struct wasm_compiler *compiler = NULL;
+    struct error error = {0};
+    REQUIRE_OK(wasm_compiler_new(&config, &compiler, &error), error);
+    return compiler;
+}
+
+// The path of the only shared object in the folder; "" if there is none. Counts leftovers.
+static void find_object(const char *folder, char *path, size_t size, int *others) {
+    DIR *listing = opendir(folder);
+    struct dirent *entry;
+    path[0] = 0;
+    *others = 0;
+    REQUIRE(listing != NULL);
+    while ((entry = readdir(listing)) != NULL) {
+        if (strstr(entry->d_name, ".so") != NULL)
+            (void)snprintf(path, size, "%s/%s", folder, entry->d_name);
+        else if (entry->d_name[0] != '.' && strcmp(entry->d_name, "tools") != 0)
+            ++*others;
+    }
+    (void)closedir(listing);
+}
+
+static struct wasm_code *compile_with(struct wasm_compiler *compiler, const char *text) {
+    struct wasm_module *module = wat_module(text);
+    struct wasm_code *code = NULL;
+    struct error error = {0};
+    REQUIRE_OK(wasm_compile(compiler, module, &code, &error), error);
+    wasm_module_unref(module);
+    return code;
+}
+
+static struct wasm_code *code_to_run;
+static void expect_seven(struct wasm_context *context) {
+    (void)context;
+    struct wasm_instance *instance = make(code_to_run, NULL);
+    EXPECT_U64(call(instance, 0, 0, 0), 7);
+    wasm_instance_free(instance);
+}
+static void run_seven(struct wasm_code *code) {
+    code_to_run = code;
+    with_guest_stack(expect_seven, 0);
+    wasm_code_unref(code);
+}
+
+TEST(code_comes_from_the_cache) {
+    const char *folder = test_folder();
+    char path[512];
+    int others;
+    struct stat before, after;
+    struct wasm_compiler *compiler = compiler_in(folder, false);
+    struct wasm_code *code = compile_with(compiler, seven);
+    struct wasm_code *again = compile_with(compiler, seven);
+    find_object(folder, path, sizeof path, &others);
+    EXPECT(path[0] != 0 && others == 0);
+    REQUIRE(stat(path, &before) == 0);
+    EXPECT_U64(before.st_mode & 0777, 0600);
+    run_seven(code);
+    run_seven(again);
+    wasm_compiler_free(compiler);
+
+    // A node without tools, on a cache that nobody may write to.
+    REQUIRE(chmod(folder, 0500) == 0);
+    REQUIRE(setenv("THEATER_CC", "/nonexistent/cc", 1) == 0);
+    compiler = compiler_in(folder, true);
+    run_seven(compile_with(compiler, seven));
+    struct wasm_module *other = wat_module("(module (func (export \"g\")))");
+    struct wasm_code *none = NULL;
+    struct error error = {0};
+    EXPECT(wasm_compile(compiler, other, &none, &error) == ERR_NOT_FOUND);
+    EXPECT_CONTAINS(error.message, "never compiles");
+    wasm_module_unref(other);
+    wasm_compiler_free(compiler);
+    REQUIRE(unsetenv("THEATER_CC") == 0);
+    REQUIRE(chmod(folder, 0700) == 0);
+    REQUIRE(stat(path, &after) == 0);
+    EXPECT(before.st_ino == after.st_ino);
+}
+
+static void damage(const char *path, bool cut) {
+    FILE *file = fopen(path, "r+b");
+    REQUIRE(file != NULL);
+    if (cut)
+        REQUIRE(ftruncate(fileno(file), 1000) == 0);
+    REQUIRE(fseek(file, 500, SEEK_SET) == 0);
+    REQUIRE(fputs("damage", file) >= 0);
+    (void)fclose(file);
+}
+
+TEST(a_damaged_cache_file_is_built_again) {
+    const char *folder = test_folder();
+    char path[512];
+    int others;
+    for (int i = 0; i < 3; i++) {
+        struct wasm_compiler *compiler = compiler_in(folder, false);
+        run_seven(compile_with(compiler, seven));
+        wasm_compiler_free(compiler);
+        find_object(folder, path, sizeof path, &others);
+        REQUIRE(path[0] != 0);
+        damage(path, i == 1);
+    }
+}
+
+TEST(a_cache_that_others_can_reach_is_refused) {
+    const char *folder = test_folder();
+    struct wasm_compiler_config config = {.cache_folder = folder};
+    struct wasm_compiler *compiler = NULL;
+    struct error error = {0};
+    REQUIRE(chmod(folder, 0755) == 0);
+    EXPECT(wasm_compiler_new(&config, &compiler, &error) == ERR_DENIED);
+    EXPECT_CONTAINS(error.message, "chmod 700");
+}
+
+TEST(missing_tools_are_named) {
+    struct wasm_compiler_config config = {.cache_folder = test_folder(), .cc = "no-such-compiler"};
+    struct wasm_compiler *compiler = NULL;
+    struct error error = {0};
+    EXPECT(wasm_compiler_new(&config, &compiler, &error) == ERR_NOT_FOUND);
+    EXPECT_CONTAINS(error.message, "no-such-compiler");
+    error_clear(&error);
+    config =
+        (struct wasm_compiler_config){.cache_folder = config.cache_folder, .wasm2c = "/bin/false"};
+    EXPECT(wasm_compiler_new(&config, &compiler, &error) != OK);
+    EXPECT_CONTAINS(error.message, "/bin/false");
+}
+
+TEST(an_invalid_body_is_refused_by_the_translator) {
+    struct bytes *bytes = wat_bytes("(module (func (result i32) i64.const 1))", "--no-check");
+    struct wasm_module *module = NULL;
+    struct wasm_code *code = NULL;
+    struct error error = {0};
+    REQUIRE_OK(wasm_module_scan(bytes, NULL, &module, &error), error);
+    bytes_unref(bytes);
+    EXPECT(wasm_compile(shared_compiler(), module, &code, &error) == ERR_INVALID);
+    EXPECT_CONTAINS(error.message, "type mismatch");
+    wasm_module_unref(module);
+}
+
+static bool host_nothing(void *data, uint64_t *slots) {
+    (void)data;
+    (void)slots;
+    return true;
+}
+
+static void injection_body(struct wasm_context *context) {
+    (void)context;
+    struct wasm_func_type type = {0};
+    struct wasm_extern import = {WASM_FUNC, {.func = {.type = &type, .host = host_nothing}}};
+    struct wasm_instance *instance = make(code_to_run, &import);
+    EXPECT_U64(call(instance, 0, 0, 0), 42);
+    wasm_instance_free(instance);
+}
+
+TEST(names_of_a_guest_never_reach_the_c_compiler) {
+    struct bytes *bytes = NULL;
+    struct wasm_module *module = NULL;
+    struct error error = {0};
+    REQUIRE_OK(
+        file_read(SOURCE_FOLDER "/tests/unit/wasm/data/injection.wasm", 1 << 20, &bytes, &error),
+        error);
+    REQUIRE_OK(wasm_module_scan(bytes, NULL, &module, &error), error);
+    bytes_unref(bytes);
+    EXPECT(slice_starts_with(module->exports[0].name, "*/"));
+    REQUIRE_OK(wasm_compile(shared_compiler(), module, &code_to_run, &error), error);
+    with_guest_stack(injection_body, 0);
+    EXPECT(access("injected", F_OK) != 0);
+    wasm_code_unref(code_to_run);
+    wasm_module_unref(module);
+}
+
+struct request {
+    struct wasm_compiler *compiler;
+    struct wasm_module *module;
+    struct wasm_code *code;
+};
+
+static void *request_main(void *argument) {
+    struct request *request = argument;
+    struct error error = {0};
+    EXPECT_OK(wasm_compile(request->compiler, request->module, &request->code, &error), error);
+    return NULL;
+}
+
+TEST(two_requests_for_one_module_build_once) {
+    const char *folder = test_folder();
+    struct wasm_compiler *compiler = compiler_in(folder, false);
+    struct request requests[4];
+    pthread_t threads[COUNT_OF(requests)];
+    struct wasm_module *module = wat_module(seven);
+    for (size_t i = 0; i < COUNT_OF(requests); i++) {
+        requests[i] = (struct request){compiler, module, NULL};
+        REQUIRE(pthread_create(&threads[i], NULL, request_main, &requests[i]) == 0);
+    }
+    for (size_t i = 0; i < COUNT_OF(requests); i++)
+        REQUIRE(pthread_join(threads[i], NULL) == 0);
+    for (size_t i = 0; i < COUNT_OF(requests); i++)
+        run_seven(requests[i].code);
+    wasm_module_unref(module);
+    wasm_compiler_free(compiler);
+}
+
+int main(void) {
+    return test_main();
+}
