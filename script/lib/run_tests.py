@@ -210,32 +210,31 @@ def shared_tests():
 
 
 def conformance(totals, presets):
-    """Programs of tests/conformance: they take the folder of the shared test data."""
-    jobs = []
+    """Programs of tests/conformance, on the data that lies beside the checkout."""
     shared = shared_tests()
     programs = [os.path.basename(p)[:-2].replace("_", "-")
                 for p in project.files(".c", under=("tests/conformance",))]
+    jobs = []
     for name in programs:
         if shared is None:
-            totals.skip("conformance " + name, "the shared test data is not beside the checkout")
-            continue
-        for preset in presets:
+            totals.skip("conformance " + name, "its data is not beside the checkout")
+        for preset in presets if shared else ():
             jobs += conformance_jobs(name, preset, shared)
     return jobs
 
 
 def conformance_jobs(name, preset, shared):
-    program = "build/%s/bin/theater-%s" % (preset, name)
+    argv = ["build/%s/bin/theater-%s" % (preset, name), "--cache", "build/system-cache/theater"]
+    os.makedirs(os.path.join(project.ROOT, "build", "system-cache"), exist_ok=True)
     if name == "scripted-guest":
-        expected = os.path.join(shared, "guests", "expected.txt")
-        jobs = []
-        for guest in ("c-freestanding", "rust"):
-            component = os.path.join(shared, "guests", guest, "actor.component.wasm")
-            jobs.append(Job("conformance %s %s (%s)" % (name, guest, preset), [program, component],
-                            limit=300, read=transcript_reader(expected)))
-        return jobs
-    argv = [program] + ([os.path.join(shared, "zoo")] if name == "zoo" else [shared])
-    return [Job("conformance %s (%s)" % (name, preset), argv, limit=900, read=read_counts)]
+        files = [os.path.join(shared, "guests", guest, "actor.component.wasm")
+                 for guest in ("c-freestanding", "rust")]
+        read = transcript_reader(os.path.join(shared, "guests", "expected.txt"))
+    else:
+        files = sorted(glob.glob(os.path.join(shared, name, "json-*", "*.json")))
+        read = read_counts
+    return [Job("conformance %s %s (%s)" % (name, os.path.relpath(file, shared), preset),
+                argv + [file], limit=900, read=read) for file in files]
 
 
 def transcript_reader(expected_path):

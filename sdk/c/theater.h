@@ -110,19 +110,33 @@ struct theater_child_event {
 extern uint8_t __heap_base;
 THEATER__SHARED uintptr_t theater__top;  // first free byte; 0 when nothing is in use
 
-THEATER__SHARED void *theater__alloc(size_t size, size_t align) {
-    uintptr_t top = theater__top != 0 ? theater__top : (uintptr_t)&__heap_base;
-    uintptr_t start = (top + align - 1) & ~(uintptr_t)(align - 1);
-    uint64_t end = (uint64_t)start + size;
-    uint64_t have = (uint64_t)__builtin_wasm_memory_size(0) << 16;
-    if (end > have) {
-        uint64_t pages = (end - have + 65535) >> 16;
-        if (pages > 65536 || __builtin_wasm_memory_grow(0, (size_t)pages) == (size_t)-1) {
-            __builtin_trap();  // the actor's memory limit
-        }
+// Grows the memory so that `end` lies inside it; by an eighth at least, while the limit allows
+// that.
+THEATER__SHARED void theater__grow(uint64_t end) {
+    uint64_t have = __builtin_wasm_memory_size(0);
+    uint64_t need = ((end + 65535) >> 16) - have;
+    uint64_t generous = need > have / 8 ? need : have / 8;
+    if (have + generous <= 65535 && __builtin_wasm_memory_grow(0, (size_t)generous) != (size_t)-1) {
+        return;
+    }
+    if (have + need > 65535 || __builtin_wasm_memory_grow(0, (size_t)need) == (size_t)-1) {
+        __builtin_trap();  // the actor's memory limit
+    }
+}
+
+// Sizes are added in 64 bits, so that none wraps round.
+THEATER__SHARED void *theater__alloc(uint64_t size, size_t align) {
+    uint64_t top = theater__top != 0 ? theater__top : (uintptr_t)&__heap_base;
+    uint64_t start = (top + align - 1) & ~(uint64_t)(align - 1);
+    uint64_t end = start + size;
+    if (size > UINT32_MAX) {
+        __builtin_trap();
+    }
+    if (end > (uint64_t)__builtin_wasm_memory_size(0) << 16) {
+        theater__grow(end);
     }
     theater__top = (uintptr_t)end;
-    return (void *)start;
+    return (void *)(uintptr_t)start;
 }
 
 // Memory for the rest of this turn, aligned for any type, not cleared. Never NULL: an actor that
@@ -225,7 +239,7 @@ THEATER__INTERNAL struct theater_bytes theater__of_signed(int64_t number) {
 
 THEATER__SHARED struct theater_bytes theater__join(const struct theater_bytes *parts,
                                                    size_t count) {
-    size_t size = 0;
+    uint64_t size = 0;
     for (size_t i = 0; i < count; i++) {
         size += parts[i].size;
     }
@@ -235,7 +249,7 @@ THEATER__SHARED struct theater_bytes theater__join(const struct theater_bytes *p
         theater_copy(text + at, parts[i].data, parts[i].size);
         at += parts[i].size;
     }
-    return (struct theater_bytes){text, size};
+    return (struct theater_bytes){text, (size_t)size};
 }
 
 // One text of up to twelve: theater_join("count is ", count).
@@ -386,7 +400,7 @@ THEATER__SHARED struct theater_bytes theater__json_field(struct theater_bytes js
 
 THEATER__SHARED struct theater_bytes theater__json_string(struct theater_bytes text) {
     static const char hex[] = "0123456789abcdef";
-    uint8_t *json = theater__alloc(text.size * 6 + 2, 1);
+    uint8_t *json = theater__alloc((uint64_t)text.size * 6 + 2, 1);
     size_t at = 0;
     json[at++] = '"';
     for (size_t i = 0; i < text.size; i++) {

@@ -87,14 +87,14 @@ static void actor_free(struct actor *actor) {
     free(actor);
 }
 
-// Frees the dead whose task no worker is in any more.
-static void bury(struct actor_system *system) {
+// Frees the dead whose task no worker is in any more; all of them when there are no workers.
+static void bury(struct actor_system *system, bool has_workers) {
     system_lock(system);
     struct actor **link = &system->dead;
     struct actor *ready = NULL;
     while (*link != NULL) {
         struct actor *actor = *link;
-        if (sched_task_idle(&actor->task)) {
+        if (!has_workers || sched_task_idle(&actor->task)) {
             *link = actor->next_dead;
             actor->next_dead = ready;
             ready = actor;
@@ -122,7 +122,7 @@ void actor_unref(struct actor *actor) {
     actor->next_dead = system->dead;
     system->dead = actor;
     system_unlock(system);
-    bury(system);
+    bury(system, true);
 }
 
 void busy_add(struct actor_system *system) {
@@ -206,7 +206,7 @@ static void free_derived(struct authority *authority) {
 
 void actor_system_free(struct actor_system *system) {
     loader_stop(system);
-    bury(system);
+    bury(system, false);
     assert(system->dead == NULL);
     assert(system->actors.live_count == 0);
     free_derived(&system->node);

@@ -58,6 +58,7 @@ struct buf {
     size_t capacity;  // bytes allocated
 };
 
+// Frees the content and makes the buffer empty; it may be used again.
 void buf_release(struct buf *buf);
 static inline void buf_clear(struct buf *buf) {
     buf->size = 0;

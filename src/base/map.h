@@ -25,6 +25,7 @@ struct map {
     uint32_t index_capacity;
 };
 
+// Frees the keys and the tables, not the values; the map is empty and may be used again.
 void map_release(struct map *map);
 // NULL when the key is absent.
 void *map_get(const struct map *map, struct slice key);

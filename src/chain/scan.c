@@ -416,6 +416,7 @@ static bool frames_are_intact(struct scan *scan, uint32_t stated_events) {
         }
         if (problem != NULL) {
             (void)damaged(scan, scan->offset + at, "%s", problem);
+            scan->good_bytes = at;
             scan->damage.has_frame = frame.body != NULL;
             scan->damage.frame = frame;
             scan->damage.body_left = frame.body == NULL ? 0 : size - at - FRAME_HEADER_BYTES;
@@ -427,9 +428,29 @@ static bool frames_are_intact(struct scan *scan, uint32_t stated_events) {
     if (events != stated_events) {
         (void)damaged(scan, scan->offset, "the batch states %" PRIu32 " events and holds %" PRIu32,
                       stated_events, events);
+        scan->good_bytes = size;
         return false;
     }
     return true;
+}
+
+static void begin_batch(struct scan *scan) {
+    scan->at = BATCH_FRAME_BYTES;
+    scan->batch_position = scan->position;
+    scan->batch_offset = scan->offset;
+}
+
+// Damage in the middle of a batch: what comes before it is good, and needed to tell whose event is
+// damaged.
+static enum scan_result give_good_part(struct scan *scan) {
+    if (scan->good_bytes <= BATCH_FRAME_BYTES) {
+        return SCAN_DAMAGED;
+    }
+    assert(scan->good_bytes <= scan->batch.size);
+    begin_batch(scan);
+    scan->batch.size = scan->good_bytes;
+    scan->is_damaged = true;
+    return SCAN_FRAME;
 }
 
 // Reads the batch at scan->offset. SCAN_FRAME when it is loaded whole and intact; SCAN_DAMAGED with
@@ -440,6 +461,7 @@ static enum scan_result load_batch(struct scan *scan, struct error *error) {
     uint8_t head[BATCH_FRAME_BYTES];
     size_t got = 0;
     struct batch batch = {0};
+    scan->good_bytes = 0;
     if (read_at(scan->file, scan->offset, head, sizeof head, &got, error) != OK) {
         return failed(scan, error);
     }
@@ -463,9 +485,7 @@ static enum scan_result load_batch(struct scan *scan, struct error *error) {
     if (!frames_are_intact(scan, batch.events)) {
         return SCAN_DAMAGED;
     }
-    scan->at = BATCH_FRAME_BYTES;
-    scan->batch_position = scan->position;
-    scan->batch_offset = scan->offset;
+    begin_batch(scan);
     scan->previous_batch = scan->position;
     scan->position += size;
     scan->offset += size;
@@ -499,7 +519,7 @@ static enum scan_result next_batch(struct scan *scan, struct error *error) {
             return result;
         }
         if (scan->footer_offset != 0) {
-            return SCAN_DAMAGED;
+            return give_good_part(scan);
         }
         struct damage found = scan->damage;
         result = no_batch(scan, found.offset, found.reason, error);
@@ -509,7 +529,7 @@ static enum scan_result next_batch(struct scan *scan, struct error *error) {
         if (attempt == 2) {
             (void)memcpy(found.reason, scan->damage.reason, sizeof found.reason);
             scan->damage = found;
-            return SCAN_DAMAGED;
+            return give_good_part(scan);
         }
     }
 }
@@ -538,6 +558,9 @@ enum scan_result scan_next(struct scan *scan, struct frame *frame, struct error 
     struct error unused = {0};
     error = error != NULL ? error : &unused;
     while (scan->at == scan->batch.size) {
+        if (scan->is_damaged) {
+            return SCAN_DAMAGED;
+        }
         scan->has_tail = false;
         enum scan_result result =
             scan->is_finished ? next_segment(scan, error) : next_batch(scan, error);

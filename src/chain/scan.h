@@ -48,7 +48,8 @@ struct scan {
     size_t at;
     uint64_t batch_position;
     uint64_t batch_offset;
-    uint32_t events_left;
+    size_t good_bytes;  // of a damaged batch: the frames in them are intact
+    bool is_damaged;    // the batch ends in damage, reported when its good frames are given
 
     // At the end: bytes behind the last good batch of the last segment that are no batch yet. A
     // writer's unfinished work, or what a crash left.

@@ -57,7 +57,7 @@ struct component_type {
     enum component_kind kind;
     uint8_t align;       // bytes: 1, 2, 4, 8
     uint8_t flat_count;  // core values when flattened, capped at 17 (meaning "more than 16")
-    bool is_plain;  // a list of it is copied as bytes: u8…u64, s8…s64, f32, f64 without NaN rule
+    bool is_plain;  // a list of it is copied as bytes: u8…u64, s8…s64, f32, f64 (NaNs canonical)
     bool has_pointer;     // contains a string or list
     uint32_t size;        // bytes in linear memory
     uint32_t item_count;  // fields, cases, or flags; 1 for list and option; 2 for result
@@ -125,7 +125,7 @@ struct component_export {
 };
 
 struct component_limits {
-    uint64_t component_bytes;  // 0 in any field: the default (component/decode.c)
+    uint64_t component_bytes;  // 0 in any field: the default (component/load.c)
     uint32_t nesting;
     uint32_t items;  // definitions in all index spaces
 };
@@ -199,7 +199,8 @@ enum component_outcome { COMPONENT_DONE, COMPONENT_TRAPPED };
 
 // Runs the plan on the bound wasm context (start functions included). `owner` reaches the host
 // functions. Trap: COMPONENT_TRAPPED and *error says it (code ERR_TRAP; ERR_LIMIT for memory over
-// budget). The component must be compiled. Gives the instance.
+// budget; ERR_INVALID when core imports do not fit). The component must be compiled. Gives the
+// instance.
 enum component_outcome component_instantiate(struct component_linked *linked, void *owner,
                                              struct wasm_budget *budget,
                                              struct component_instance **out,

@@ -22,7 +22,17 @@ static uint64_t get_u64(const uint8_t *p) {
     return get_u32(p) | (uint64_t)get_u32(p + 4) << 32;
 }
 
-static void *arena_get(struct arena *arena, uint64_t size, size_t align) {
+// As arena_try_alloc, trapping instead of giving NULL. The bump is repeated here because a call
+// allocates a handful of small values and nothing else costs as much in it.
+static inline void *arena_get(struct arena *arena, uint64_t size, size_t align) {
+    uint8_t *begin = arena->next + (-(uintptr_t)arena->next & (align - 1));
+    if (LIKELY(arena->next != NULL && begin <= arena->end &&
+               size <= (uint64_t)(arena->end - begin) &&
+               size <= arena->limit_bytes - arena->used_bytes)) {
+        arena->next = begin + size;
+        arena->used_bytes += size;
+        return begin;
+    }
     void *result = arena_try_alloc(arena, size, align);
     if (result == NULL) {
         (void)guest_trap("values of one call take more than the limit of %llu bytes",
@@ -31,8 +41,12 @@ static void *arena_get(struct arena *arena, uint64_t size, size_t align) {
     return result;
 }
 
-struct value *lift_values(struct arena *arena, uint64_t count) {
+static inline struct value *values_new(struct arena *arena, uint64_t count) {
     return arena_get(arena, count * sizeof(struct value), _Alignof(struct value));
+}
+
+struct value *lift_values(struct arena *arena, uint64_t count) {
+    return values_new(arena, count);
 }
 
 // ---- scalars -----------------------------------------------------------------------------------
@@ -183,7 +197,7 @@ static bool lift_list(struct guest *guest, const struct component_type *item, ui
         out->bytes = copy;
         return true;
     }
-    struct value *values = lift_values(guest->arena, count);
+    struct value *values = values_new(guest->arena, count);
     if (values == NULL) {
         return false;
     }
@@ -200,7 +214,7 @@ static bool lift_list(struct guest *guest, const struct component_type *item, ui
 
 static bool load_fields(struct guest *guest, const struct component_type *type, const uint8_t *p,
                         struct value *out) {
-    struct value *values = lift_values(guest->arena, type->item_count);
+    struct value *values = values_new(guest->arena, type->item_count);
     if (values == NULL) {
         return false;
     }
@@ -230,7 +244,7 @@ static bool load_case(struct guest *guest, const struct component_type *type, co
     if (payload == NULL) {
         return true;
     }
-    struct value *value = lift_values(guest->arena, 1);
+    struct value *value = values_new(guest->arena, 1);
     if (value == NULL || !load(guest, payload, p + layout->payload_offset, value)) {
         return false;
     }
@@ -319,7 +333,7 @@ bool lift_at(struct guest *guest, const struct component_type *type, uint32_t at
 
 static bool lift_flat_fields(struct guest *guest, const struct component_type *type,
                              const uint64_t **slots, struct value *out) {
-    struct value *values = lift_values(guest->arena, type->item_count);
+    struct value *values = values_new(guest->arena, type->item_count);
     if (values == NULL) {
         return false;
     }
@@ -347,7 +361,7 @@ static bool lift_flat_case(struct guest *guest, const struct component_type *typ
     out->which = which;
     out->items = NULL;
     if (payload != NULL) {
-        struct value *value = lift_values(guest->arena, 1);
+        struct value *value = values_new(guest->arena, 1);
         const uint64_t *rest = begin + 1;
         if (value == NULL || !lift_flat(guest, payload, &rest, value)) {
             return false;

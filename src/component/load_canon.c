@@ -194,7 +194,8 @@ static void load_lift(struct loader *loader) {
     const struct wasm_func_type *core = flatten(loader, signature, true);
     check_func_type(loader, callee, core, "the function to lift");
     if (options.post_return != NULL) {
-        struct wasm_func_type wanted = {.param_count = core->result_count, .params = core->results};
+        struct wasm_func_type wanted = {
+            .param_count = core->result_count, .params = core->results, .results = FOUR_I32};
         check_func_type(loader, options.post_return, &wanted, "post-return");
     }
     lift.callee = function_number(loader, callee);

@@ -111,7 +111,18 @@ struct slice read_extern_name(struct loader *loader) {
     } else if (form > 2) {
         fail(loader, ERR_INVALID, "unknown form of name 0x%02x", form);
     }
-    return read_name(loader);
+    struct slice name = read_name(loader);
+    // The grammar's names are printable ASCII; anything else has no business in a log or terminal.
+    for (size_t i = 0; i < name.size; i++) {
+        if (name.data[i] <= ' ' || name.data[i] > '~') {
+            fail(loader, ERR_INVALID, "the name of an import or export has byte 0x%02x",
+                 name.data[i]);
+        }
+    }
+    if (!failed(loader) && name.size == 0) {
+        fail(loader, ERR_INVALID, "the name of an import or export is empty");
+    }
+    return name;
 }
 
 enum sort read_core_sort(struct loader *loader) {

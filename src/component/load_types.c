@@ -66,11 +66,58 @@ static struct parts parts_read_count(struct loader *loader, const char *what) {
     return parts;
 }
 
-static struct slice read_label(struct loader *loader) {
-    struct slice label = read_name(loader);
-    if (!failed(loader) && label.size == 0) {
-        fail(loader, ERR_INVALID, "empty label");
+// Words of letters and digits in one case each, joined by hyphens; the first begins with a letter
+// (Explainer.md, "Import and Export Definitions": label).
+static bool is_label(struct slice label) {
+    bool has_lower = false;
+    bool has_upper = false;
+    bool is_empty = true;
+    for (size_t i = 0; i < label.size; i++) {
+        uint8_t byte = label.data[i];
+        if (byte == '-') {
+            if (is_empty) {
+                return false;
+            }
+            has_lower = has_upper = false;
+            is_empty = true;
+            continue;
+        }
+        bool is_lower = byte >= 'a' && byte <= 'z';
+        bool is_upper = byte >= 'A' && byte <= 'Z';
+        bool is_digit = byte >= '0' && byte <= '9';
+        if (!(is_lower || is_upper || (is_digit && i != 0))) {
+            return false;
+        }
+        has_lower |= is_lower;
+        has_upper |= is_upper;
+        if (has_lower && has_upper) {
+            return false;
+        }
+        is_empty = false;
     }
+    return !is_empty;
+}
+
+// A label that is in none of the labels read with the same `seen` before, whatever its case.
+static struct slice read_label(struct loader *loader, struct map *seen) {
+    struct slice label = read_name(loader);
+    if (failed(loader)) {
+        return label;
+    }
+    if (!is_label(label)) {
+        fail(loader, ERR_INVALID, "a label is not in kebab case");
+        return label;
+    }
+    struct buf key = {0};
+    for (size_t i = 0; i < label.size; i++) {
+        uint8_t byte = label.data[i];
+        buf_append_byte(&key, byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte | 0x20) : byte);
+    }
+    if (!map_add(seen, buf_slice(&key), loader)) {
+        fail(loader, ERR_INVALID, "label '%.*s' is used twice", (int)label.size,
+             (const char *)label.data);
+    }
+    buf_release(&key);
     return label;
 }
 
@@ -91,22 +138,26 @@ static const struct component_type *intern(struct loader *loader, enum component
 
 static const struct component_type *read_record(struct loader *loader) {
     struct parts parts = parts_read_count(loader, "fields");
+    struct map seen = {0};
     for (uint32_t i = 0; i < parts.count && !failed(loader); i++) {
-        parts.names[i] = read_label(loader);
+        parts.names[i] = read_label(loader, &seen);
         parts.items[i] = read_value_type(loader);
     }
+    map_release(&seen);
     return intern(loader, COMPONENT_RECORD, &parts, true, true);
 }
 
 static const struct component_type *read_variant(struct loader *loader) {
     struct parts parts = parts_read_count(loader, "cases");
+    struct map seen = {0};
     for (uint32_t i = 0; i < parts.count && !failed(loader); i++) {
-        parts.names[i] = read_label(loader);
+        parts.names[i] = read_label(loader, &seen);
         parts.items[i] = read_optional_value_type(loader);
         if (read_byte(loader) != 0) {
             fail(loader, ERR_INVALID, "a variant case must end in 0 (cases do not refine others)");
         }
     }
+    map_release(&seen);
     return intern(loader, COMPONENT_VARIANT, &parts, true, true);
 }
 
@@ -120,12 +171,14 @@ static const struct component_type *read_tuple(struct loader *loader) {
 
 static const struct component_type *read_labels(struct loader *loader, enum component_kind kind) {
     struct parts parts = parts_read_count(loader, "labels");
+    struct map seen = {0};
     if (kind == COMPONENT_FLAGS && parts.count > FLAGS_MAX) {
         fail(loader, ERR_INVALID, "%u flags; a flags type has at most %d", parts.count, FLAGS_MAX);
     }
     for (uint32_t i = 0; i < parts.count && !failed(loader); i++) {
-        parts.names[i] = read_label(loader);
+        parts.names[i] = read_label(loader, &seen);
     }
+    map_release(&seen);
     return intern(loader, kind, &parts, false, true);
 }
 
@@ -191,10 +244,12 @@ static const struct component_func_type *read_func_type(struct loader *loader) {
     struct component_func_type *type = ARENA_NEW(arena, struct component_func_type);
     const struct component_type **params = ARENA_ARRAY(arena, const struct component_type *, count);
     struct slice *names = ARENA_ARRAY(arena, struct slice, count);
+    struct map seen = {0};
     for (uint32_t i = 0; i < count && !failed(loader); i++) {
-        names[i] = read_label(loader);
+        names[i] = read_label(loader, &seen);
         params[i] = read_value_type(loader);
     }
+    map_release(&seen);
     uint8_t form = read_byte(loader);
     if (form == 0) {
         type->result = read_value_type(loader);

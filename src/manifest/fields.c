@@ -441,7 +441,12 @@ static const struct field policy_process[] = {
 static const struct field policy_environment[] = {
     BOUND_OR_NOTHING("allowed_vars", environment.vars, ITEMS_PLAIN),
     BOUND_OR_NOTHING("allowed_prefixes", environment.prefixes, ITEMS_PLAIN),
-    BOUND_OR_NOTHING("denied_vars", environment.denied, ITEMS_PLAIN),
+    {.key = "denied_vars",
+     .kind = FIELD_BOUND,
+     IN(environment.denied),
+     .items = ITEMS_PLAIN,
+     .absent_is_nothing = true,
+     .about = "Never these."},
     MAY("allow_list_all", environment.list_all, false, true),
 };
 static const struct field policy_random[] = {

@@ -245,7 +245,8 @@ static enum status read_keys(struct reader *reader, const struct toml_value *roo
 
 // ---- Entry points ------------------------------------------------------------------------------
 
-// A path in full, so that it means the same wherever the process goes.
+// A path in full, so that it means the same wherever the process goes. NULL when that cannot be
+// told: the current folder was removed.
 static const char *full_path(struct arena *arena, const char *path) {
     if (path[0] == '/' || strstr(path, "://") != NULL) {
         return path[0] == '/' ? path_resolve(arena, NULL, path)
@@ -253,11 +254,25 @@ static const char *full_path(struct arena *arena, const char *path) {
     }
     char *current = getcwd(NULL, 0);
     if (current == NULL) {
-        fatal("the current folder has no path");
+        return NULL;
     }
     const char *full = path_resolve(arena, current, path);
     free(current);
     return full;
+}
+
+static enum status set_folders(struct manifest *manifest, const char *folder,
+                               const char *confined_to, struct error *error) {
+    manifest->folder = full_path(&manifest->arena, folder);
+    bool is_known = manifest->folder != NULL;
+    if (confined_to != NULL) {
+        manifest->confined_to = full_path(&manifest->arena, confined_to);
+        is_known = is_known && manifest->confined_to != NULL;
+    }
+    return is_known
+               ? OK
+               : error_set(error, ERR_NOT_FOUND,
+                           "%s: relative to the current folder, which was removed", manifest->file);
 }
 
 static enum status load(struct slice text, const char *file, const char *folder, bool may_quote,
@@ -268,10 +283,6 @@ static enum status load(struct slice text, const char *file, const char *folder,
     atomic_init(&manifest->references, 1);
     arena_init(&manifest->arena, ARENA_LIMIT_BYTES);
     manifest->file = arena_text(&manifest->arena, slice_text(file));
-    manifest->folder = full_path(&manifest->arena, folder);
-    if (options->confined_to != NULL) {
-        manifest->confined_to = full_path(&manifest->arena, options->confined_to);
-    }
     struct manifest_options used = *options;
     if (used.resolver == NULL) {
         used.resolver = &manifest_file_resolver;
@@ -282,7 +293,10 @@ static enum status load(struct slice text, const char *file, const char *folder,
                             .may_quote = may_quote,
                             .error = &own};
     struct toml_document *document = NULL;
-    enum status status = resolve_text(&reader, text, &document);
+    enum status status = set_folders(manifest, folder, options->confined_to, &own);
+    if (status == OK) {
+        status = resolve_text(&reader, text, &document);
+    }
     if (status == OK) {
         status = read_keys(&reader, toml_root(document));
         toml_free(document);
@@ -311,20 +325,20 @@ static enum status load_reference(const char *reference, const char *folder,
                                   struct error *error) {
     const struct manifest_resolver *resolver =
         options->resolver != NULL ? options->resolver : &manifest_file_resolver;
-    struct arena arena;
-    arena_init(&arena, ARENA_LIMIT_BYTES);
-    const char *start = full_path(&arena, folder);
-    const char *root =
-        options->confined_to == NULL ? NULL : full_path(&arena, options->confined_to);
+    struct manifest place = {.file = reference};  // only for its folders
+    arena_init(&place.arena, ARENA_LIMIT_BYTES);
     struct bytes *text = NULL;
     struct error problem = {0};
-    enum status status = resolver->read(resolver->context, start, root, reference,
-                                        MANIFEST_TEXT_MAX_BYTES, &text, &problem);
+    enum status status = set_folders(&place, folder, options->confined_to, &problem);
+    if (status == OK) {
+        status = resolver->read(resolver->context, place.folder, place.confined_to, reference,
+                                MANIFEST_TEXT_MAX_BYTES, &text, &problem);
+    }
     if (status != OK) {
         status = error_set(error, status, "manifest %s: %s", reference, problem.message);
     } else {
         bool is_url = strstr(reference, "://") != NULL;
-        char *path = is_url ? xstrdup(reference) : file_join(start, reference);
+        char *path = is_url ? xstrdup(reference) : file_join(place.folder, reference);
         char *own_folder = file_folder(path);
         status = load(bytes_slice(text), reference, own_folder, options->confined_to == NULL,
                       options, out, error);
@@ -332,7 +346,7 @@ static enum status load_reference(const char *reference, const char *folder,
         free(path);
     }
     bytes_unref(text);
-    arena_release(&arena);
+    arena_release(&place.arena);
     return status;
 }
 

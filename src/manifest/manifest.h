@@ -241,8 +241,10 @@ enum status manifest_load(struct slice argument, const char *folder,
 // value".
 bool manifest_is_text(struct slice argument);
 
+// Gives one more reference. Any thread.
 struct manifest *manifest_ref(struct manifest *manifest);
-void manifest_unref(struct manifest *manifest);  // NULL is fine
+// Takes one reference; the last one frees. NULL is fine. Any thread.
+void manifest_unref(struct manifest *manifest);
 
 // Gives the component's bytes through `resolver` (NULL: files), with the manifest's own folder and
 // confinement.
@@ -273,10 +275,12 @@ enum manifest_need manifest_requires(struct slice interface, enum manifest_handl
 enum status manifest_check_import(const struct manifest *manifest, struct slice interface,
                                   struct error *error) MUST_CHECK;
 
-// bound(child), for a child of an actor with this manifest and `bound` (contract §3).
+// bound(child), for a child of an actor with this manifest and `bound` (contract §3). As with
+// permissions_intersect, `out` shares lists with the manifest, `bound` and `arena`; what is to
+// outlive one of them is copied with permissions_copy.
 void manifest_child_bound(const struct manifest *manifest, const struct permissions *bound,
                           struct arena *arena, struct permissions *out);
-// effective(actor), for an actor with this manifest and `bound`.
+// effective(actor), for an actor with this manifest and `bound`; shares lists in the same way.
 void manifest_effective(const struct manifest *manifest, const struct permissions *bound,
                         struct arena *arena, struct permissions *out);
 // OK when `chosen` may be an actor's id: 1–128 of [A-Za-z0-9._-].

@@ -332,7 +332,7 @@ static void describe_targets(const struct permission_targets *targets, struct bu
         describe_list(NULL, &targets->layers[i], &layers[i]);
     }
     qsort(layers, targets->layer_count, sizeof *layers, compare_bufs);
-    buf_append_text(out, ",\"targets\":[");
+    buf_append_text(out, ",\"target_layers\":[");
     for (uint32_t i = 0; i < targets->layer_count; i++) {
         buf_append_text(out, i == 0 ? "" : ",");
         buf_append_slice(out, buf_slice(&layers[i]));

@@ -86,7 +86,7 @@ static enum status check_no_config(struct reader *reader, const char *name,
 
 static enum status read_kind(struct reader *reader, const struct toml_entry *entry,
                              struct permissions *out) {
-    enum permission_kind kind;
+    enum permission_kind kind = PERMISSION_COUNT;
     enum status status = find_kind(reader, entry, &kind);
     if (status != OK) {
         return status;

@@ -12,7 +12,7 @@
 #include "codec/json.h"
 #include "codec/toml_scan.h"
 
-enum { VARIABLE_MAX_BYTES = 4096, PATH_PARTS_MAX = 64, VALUE_DEPTH_MAX = TOML_DEPTH_MAX };
+enum { VARIABLE_MAX_BYTES = 1024, PATH_PARTS_MAX = 64, VALUE_DEPTH_MAX = TOML_DEPTH_MAX };
 
 // One variable as written. Slices point into the text.
 struct variable {
@@ -220,11 +220,13 @@ static void blank_one(struct slice text, size_t at, size_t size, enum toml_conte
 void substitute_blank(struct slice text, struct span keep, struct buf *out) {
     struct toml_scan scan = scan_of(text);
     struct variable variable;
+    bool is_broken = false;  // a malformed one: the load will fail, the rest need not be looked at
     while (scan.at < scan.size) {
         size_t at = scan.at;
-        if (!is_kept(keep, at) && read_variable(text, at, scan.context, &variable)) {
+        if (!is_broken && !is_kept(keep, at) && read_variable(text, at, scan.context, &variable)) {
             blank_one(text, at, variable.size, scan.context, out);
             scan.at += variable.size;
+            is_broken = variable.problem != NULL;
             continue;
         }
         toml_scan_step(&scan);

@@ -138,7 +138,9 @@ struct sched {
 
 // ---- queue.c ------------------------------------------------------------------------------------
 
+// In place, on a zeroed worker.
 void queue_init(struct worker *worker);
+// Tasks that are still queued are forgotten.
 void queue_release(struct worker *worker);
 // The owner's thread only. Returns how many tasks wait afterwards.
 uint64_t queue_push(struct worker *worker, struct sched_task *task);
@@ -170,7 +172,9 @@ void worker_wake_this(struct worker *worker);
 
 // ---- timer.c, monitor.c -------------------------------------------------------------------------
 
+// In place, on a zeroed heap.
 void timer_heap_init(struct timer_heap *heap);
+// Timers that are still armed become unarmed and do not fire. No other thread uses the heap.
 void timer_heap_release(struct timer_heap *heap);
 // With the lock held: the next due time, UINT64_MAX without timers.
 uint64_t timer_next_due(const struct timer_heap *heap);

@@ -60,6 +60,7 @@ enum status sched_new(const struct sched_config *config, struct sched **out,
 void sched_free(struct sched *sched);
 uint32_t sched_worker_count(const struct sched *sched);
 
+// In place; the task is idle. It keeps `sched`, which must outlive it.
 void sched_task_init(struct sched_task *task, struct sched *sched, sched_run_fn run);
 // Makes the task runnable; any thread, from signal handlers never. Everything written before the
 // call is visible to the `run` that follows. Cheap when it is runnable already.
@@ -99,7 +100,8 @@ bool sched_fiber_resume(struct sched_fiber *fiber);
 // On a finished fiber: makes it ready to run `fn` again, without giving its stack back.
 void sched_fiber_renew(struct sched_fiber *fiber, sched_fiber_fn fn, void *argument);
 // On the fiber itself: back to sched_fiber_resume. It may continue on another thread: never keep
-// the address of a thread-local variable across this call.
+// the address of a thread-local variable across this call (docs/threads.md: nor errno, nor
+// pthread_self). Floating-point exception flags do not survive it.
 void sched_fiber_park(struct sched_fiber *fiber);
 // Gives the stack back to the pool. A parked fiber that will never be resumed may be freed too;
 // what lies on its stack is forgotten.

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs a tool in a limited child process: the translator and the C compiler read what guests wrote
 // (the one in binary, the other after translation), so they get a folder of their own, bounded CPU
-// time, memory, files and wall-clock time, no network, no other descriptors, and no way to look
-// into other processes. Whatever they start is in their process group and dies with it.
+// time, memory, files and wall-clock time, no network, no other descriptors, no way to look into
+// other processes, and none to change files elsewhere (where the kernel has Landlock). Whatever
+// they start is in their process group and dies with it.
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/landlock.h>
 #include <poll.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -75,6 +77,38 @@ static scmp_filter_ctx build_filter(void) {
     return filter;
 }
 
+enum {
+    WRITE_ACCESS = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
+                   LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR |
+                   LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
+                   LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
+                   LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM,
+};
+
+static bool allow_beneath(int rules, const char *path, uint64_t access) {
+    struct landlock_path_beneath_attr rule = {.allowed_access = access};
+    rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
+    if (rule.parent_fd < 0)
+        return false;
+    long result = syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+    (void)close(rule.parent_fd);
+    return result == 0;
+}
+
+// Files can be changed below `folder` only. A kernel without Landlock leaves it at that: the other
+// limits hold. In the child, system calls only.
+static bool restrict_writes(const char *folder) {
+    struct landlock_ruleset_attr attributes = {.handled_access_fs = WRITE_ACCESS};
+    long rules = syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);
+    if (rules < 0)
+        return errno == ENOSYS || errno == EOPNOTSUPP;
+    bool fine = allow_beneath((int)rules, folder, WRITE_ACCESS) &&
+                allow_beneath((int)rules, "/dev/null", LANDLOCK_ACCESS_FS_WRITE_FILE) &&
+                syscall(SYS_landlock_restrict_self, (int)rules, 0) == 0;
+    (void)close((int)rules);
+    return fine;
+}
+
 static bool limit(int resource, uint64_t value) {
     struct rlimit both = {.rlim_cur = value, .rlim_max = value};
     return setrlimit((__rlimit_resource_t)resource, &both) == 0;
@@ -95,7 +129,8 @@ NO_RETURN static void become(const struct wasm_child *child, char *const environ
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     // The filter first: libseccomp allocates, which the limit of memory could refuse in a build
     // with a sanitizer.
-    fine = fine && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && seccomp_load(filter) == 0;
+    fine = fine && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && restrict_writes(child->folder) &&
+           seccomp_load(filter) == 0;
     fine = fine && limit(RLIMIT_CORE, 0) && limit(RLIMIT_CPU, child->cpu_seconds) &&
            limit(RLIMIT_AS, child->memory_bytes) && limit(RLIMIT_FSIZE, child->file_bytes) &&
            limit(RLIMIT_NOFILE, 64);

@@ -91,7 +91,7 @@ static enum status ask_version(const struct wasm_compiler *compiler, const char 
                                struct buf *out, struct error *error) {
     struct buf output = {0};
     const char *argv[] = {tool, "--version", NULL};
-    enum status status = run(compiler, "/", argv, &output, error);
+    enum status status = run(compiler, compiler->folder, argv, &output, error);
     if (status == OK) {
         const char *text = buf_text(&output);
         buf_append(out, text, strcspn(text, "\n"));

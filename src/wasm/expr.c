@@ -3,8 +3,8 @@
 // opcode's operands are comes from a table; types and indices are checked by the validator.
 #include <assert.h>
 
+#include "wasm/internal.h"
 #include "wasm/reader.h"
-#include "wasm/wasm.h"
 
 enum { NESTING_MAX = 10000, CONSTANT_INSTRUCTIONS_MAX = 1000 };
 
@@ -83,18 +83,18 @@ static void fail_type(struct reader *r, size_t at, uint8_t byte) {
         wasm_reader_fail(r, at, ERR_INVALID, "unknown type 0x%02x", byte);
 }
 
-uint8_t reader_value_type(struct reader *r) {
+uint8_t wasm_reader_value_type(struct reader *r) {
     size_t at = r->at;
-    uint8_t byte = reader_byte(r);
+    uint8_t byte = wasm_reader_byte(r);
     if (reader_ok(r) && (byte < WASM_F64 || byte > WASM_I32) && byte != WASM_FUNCREF &&
         byte != WASM_EXTERNREF)
         fail_type(r, at, byte);
     return byte;
 }
 
-uint8_t reader_ref_type(struct reader *r) {
+uint8_t wasm_reader_ref_type(struct reader *r) {
     size_t at = r->at;
-    uint8_t byte = reader_byte(r);
+    uint8_t byte = wasm_reader_byte(r);
     if (reader_ok(r) && byte != WASM_FUNCREF && byte != WASM_EXTERNREF)
         fail_type(r, at, byte);
     return byte;
@@ -103,56 +103,56 @@ uint8_t reader_ref_type(struct reader *r) {
 static void read_block_type(struct reader *r) {
     size_t at = r->at;
     if (at >= r->end) {
-        (void)reader_byte(r);
+        (void)wasm_reader_byte(r);
         return;
     }
     uint8_t byte = r->data[at];
     // 0x40 and the types are one-byte negative numbers; the rest is an index in 33 bits.
     if (byte == 0x40)
-        (void)reader_byte(r);
+        (void)wasm_reader_byte(r);
     else if (byte >= 0x41 && byte <= 0x7f)
-        (void)reader_value_type(r);
+        (void)wasm_reader_value_type(r);
     else
-        reader_s33(r);
+        wasm_reader_s33(r);
 }
 
 static void read_operand(struct reader *r, char letter) {
     switch (letter) {
         case 'u':
-            (void)reader_u32(r);
+            (void)wasm_reader_u32(r);
             break;
         case 'm':
             // Bit 6 of the alignment announces a memory index (several memories).
-            if ((reader_u32(r) & 0x40) != 0)
-                (void)reader_u32(r);
-            (void)reader_u32(r);
+            if ((wasm_reader_u32(r) & 0x40) != 0)
+                (void)wasm_reader_u32(r);
+            (void)wasm_reader_u32(r);
             break;
         case 'b':
             read_block_type(r);
             break;
         case 'i':
-            reader_s32(r);
+            wasm_reader_s32(r);
             break;
         case 'I':
-            reader_s64(r);
+            wasm_reader_s64(r);
             break;
         case 'f':
-            reader_skip(r, 4);
+            wasm_reader_skip(r, 4);
             break;
         case 'F':
-            reader_skip(r, 8);
+            wasm_reader_skip(r, 8);
             break;
         case 't':
-            for (uint32_t n = reader_count(r, "branch targets", UINT32_MAX); n > 0; n--)
-                (void)reader_u32(r);
-            (void)reader_u32(r);
+            for (uint32_t n = wasm_reader_count(r, "branch targets", UINT32_MAX); n > 0; n--)
+                (void)wasm_reader_u32(r);
+            (void)wasm_reader_u32(r);
             break;
         case 'v':
-            for (uint32_t n = reader_count(r, "types of select", 1000); n > 0; n--)
-                (void)reader_value_type(r);
+            for (uint32_t n = wasm_reader_count(r, "types of select", 1000); n > 0; n--)
+                (void)wasm_reader_value_type(r);
             break;
         case 'r':
-            (void)reader_ref_type(r);
+            (void)wasm_reader_ref_type(r);
             break;
         default:
             assert(false);
@@ -162,9 +162,9 @@ static void read_operand(struct reader *r, char letter) {
 // Notes a copy between two memories, for the sake of the translator (normalise.c).
 static void read_memory_copy(struct reader *r) {
     struct memory_copy copy = {.first = r->at};
-    uint32_t target = reader_u32(r);
+    uint32_t target = wasm_reader_u32(r);
     copy.second = r->at;
-    uint32_t source = reader_u32(r);
+    uint32_t source = wasm_reader_u32(r);
     copy.end = r->at;
     if (reader_ok(r) && target != source && r->memory_copies != NULL)
         buf_append(r->memory_copies, &copy, sizeof copy);
@@ -173,12 +173,12 @@ static void read_memory_copy(struct reader *r) {
 // Reads one instruction; gives its opcode.
 static uint8_t read_instruction(struct reader *r) {
     size_t at = r->at;
-    uint8_t opcode = reader_byte(r);
+    uint8_t opcode = wasm_reader_byte(r);
     if (!reader_ok(r))
         return 0;
     const char *operands = NULL;
     if (opcode == 0xfc) {
-        uint32_t number = reader_u32(r);
+        uint32_t number = wasm_reader_u32(r);
         if (reader_ok(r) && number >= COUNT_OF(table_fc)) {
             wasm_reader_fail(r, at, ERR_INVALID, "unknown opcode 0xfc %u", number);
             return 0;
@@ -204,7 +204,7 @@ static uint8_t read_instruction(struct reader *r) {
     return opcode;
 }
 
-void reader_body(struct reader *r) {
+void wasm_reader_body(struct reader *r) {
     uint32_t depth = 1;
     while (reader_ok(r) && depth > 0) {
         size_t at = r->at;
@@ -218,7 +218,22 @@ void reader_body(struct reader *r) {
     }
 }
 
-void reader_constant(struct reader *r, bool *extended) {
+// The global.get at `at`, in a constant expression; true if the global is not imported.
+static bool check_global(struct reader *r, size_t at) {
+    struct reader again = *r;
+    again.at = at + 1;
+    uint32_t index = wasm_reader_u32(&again);
+    if (index >= r->globals->count) {
+        wasm_reader_fail(r, at, ERR_INVALID, "unknown global %u in a constant expression", index);
+        return false;
+    }
+    if (r->globals->item[index].type.global.is_mutable)
+        wasm_reader_fail(r, at, ERR_INVALID,
+                         "constant expression required, but global %u is mutable", index);
+    return index >= r->globals->imported;
+}
+
+void wasm_reader_constant(struct reader *r, bool *extended) {
     uint32_t count = 0;
     *extended = false;
     while (reader_ok(r)) {
@@ -232,7 +247,7 @@ void reader_constant(struct reader *r, bool *extended) {
         if (!constant && !arithmetic)
             wasm_reader_fail(r, at, ERR_INVALID,
                              "constant expression required, found opcode 0x%02x", opcode);
-        if (arithmetic)
+        if (arithmetic || (opcode == 0x23 && check_global(r, at)))
             *extended = true;
         if (++count > CONSTANT_INSTRUCTIONS_MAX)
             wasm_reader_fail(r, at, ERR_LIMIT, "a constant expression of over %d instructions",

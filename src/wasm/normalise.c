@@ -123,6 +123,18 @@ static void put_expression(const struct wasm_module *module, const struct wasm_s
     buf_append_slice(out, source_part(module, segment->expression, segment->expression_end - 1));
 }
 
+static void put_zero(uint8_t type, struct buf *out) {
+    static const uint8_t zeros[8];
+    bool is_reference = type == WASM_FUNCREF || type == WASM_EXTERNREF;
+    size_t size = type == WASM_F64 ? 8 : type == WASM_F32 ? 4 : 1;
+    // ref.null, or the const instruction of the type: 0x41 for i32 to 0x44 for f64.
+    buf_append_byte(out, is_reference ? 0xd0 : (uint8_t)(0x41 + (WASM_I32 - type)));
+    if (is_reference)
+        buf_append_byte(out, type);
+    else
+        buf_append(out, zeros, size);
+}
+
 static void put_globals(const struct wasm_module *module, struct buf *out) {
     const struct wasm_segments *globals = &module->body->globals;
     const struct wasm_items *space = &module->body->spaces[WASM_GLOBAL];
@@ -136,9 +148,7 @@ static void put_globals(const struct wasm_module *module, struct buf *out) {
         if (!global->extended) {
             put_expression(module, global, &content);
         } else {
-            // i32.const 0 or i64.const 0: arithmetic gives nothing else.
-            buf_append_byte(&content, global->type == WASM_I64 ? 0x42 : 0x41);
-            buf_append_byte(&content, 0);
+            put_zero(global->type, &content);
         }
         buf_append_byte(&content, 0x0b);
     }

@@ -19,7 +19,7 @@ void wasm_reader_fail(struct reader *r, size_t at, enum status status, const cha
     r->status = error_set(r->error, status, "byte %zu: %s", at, text);
 }
 
-uint8_t reader_byte(struct reader *r) {
+uint8_t wasm_reader_byte(struct reader *r) {
     if (!reader_ok(r))
         return 0;
     if (r->at >= r->end) {
@@ -33,7 +33,7 @@ static uint64_t leb(struct reader *r, unsigned width, bool is_signed) {
     size_t start = r->at;
     uint64_t value = 0;
     for (unsigned shift = 0; reader_ok(r); shift += 7) {
-        uint8_t byte = reader_byte(r);
+        uint8_t byte = wasm_reader_byte(r);
         value |= (uint64_t)(byte & 0x7f) << shift;
         if (shift + 7 < width) {
             if ((byte & 0x80) == 0)
@@ -55,23 +55,23 @@ static uint64_t leb(struct reader *r, unsigned width, bool is_signed) {
     return 0;
 }
 
-uint32_t reader_u32(struct reader *r) {
+uint32_t wasm_reader_u32(struct reader *r) {
     return (uint32_t)leb(r, 32, false);
 }
 
-void reader_s32(struct reader *r) {
+void wasm_reader_s32(struct reader *r) {
     (void)leb(r, 32, true);
 }
 
-void reader_s33(struct reader *r) {
+void wasm_reader_s33(struct reader *r) {
     (void)leb(r, 33, true);
 }
 
-void reader_s64(struct reader *r) {
+void wasm_reader_s64(struct reader *r) {
     (void)leb(r, 64, true);
 }
 
-void reader_skip(struct reader *r, uint64_t size) {
+void wasm_reader_skip(struct reader *r, uint64_t size) {
     if (!reader_ok(r))
         return;
     assert(r->at <= r->end);
@@ -83,9 +83,9 @@ void reader_skip(struct reader *r, uint64_t size) {
     r->at += (size_t)size;
 }
 
-uint32_t reader_count(struct reader *r, const char *what, uint32_t limit) {
+uint32_t wasm_reader_count(struct reader *r, const char *what, uint32_t limit) {
     size_t start = r->at;
-    uint32_t count = reader_u32(r);
+    uint32_t count = wasm_reader_u32(r);
     if (reader_ok(r) && count > limit)
         wasm_reader_fail(r, start, ERR_LIMIT, "%u %s, at most %u are allowed", count, what, limit);
     // Every entry takes a byte at least, so a larger count is damage, found before memory is taken.
@@ -116,10 +116,10 @@ static bool is_utf8(const uint8_t *text, size_t size) {
     return true;
 }
 
-struct slice reader_name(struct reader *r) {
-    uint32_t size = reader_u32(r);
+struct slice wasm_reader_name(struct reader *r) {
+    uint32_t size = wasm_reader_u32(r);
     size_t start = r->at;
-    reader_skip(r, size);
+    wasm_reader_skip(r, size);
     if (!reader_ok(r))
         return slice_of(NULL, 0);
     if (!is_utf8(r->data + start, size))

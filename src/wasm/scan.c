@@ -39,10 +39,10 @@ struct scan {
 };
 
 bool wasm_func_type_equal(const struct wasm_func_type *a, const struct wasm_func_type *b) {
-    return a == b || (slice_equal(slice_of(a->params, a->param_count),
-                                  slice_of(b->params, b->param_count)) &&
-                      slice_equal(slice_of(a->results, a->result_count),
-                                  slice_of(b->results, b->result_count)));
+    return a == b ||
+           (slice_equal(slice_of(a->params, a->param_count), slice_of(b->params, b->param_count)) &&
+            slice_equal(slice_of(a->results, a->result_count),
+                        slice_of(b->results, b->result_count)));
 }
 
 static void add_item(struct wasm_items *items, struct wasm_item item) {
@@ -55,10 +55,10 @@ static void add_item(struct wasm_items *items, struct wasm_item item) {
 
 static const uint8_t *read_types_of(struct scan *s, const char *what, uint32_t *count) {
     struct reader *r = &s->r;
-    *count = reader_count(r, what, PARAMS_MAX);
+    *count = wasm_reader_count(r, what, PARAMS_MAX);
     const uint8_t *first = r->data + r->at;
     for (uint32_t i = 0; i < *count; i++)
-        (void)reader_value_type(r);
+        (void)wasm_reader_value_type(r);
     return first;
 }
 
@@ -67,7 +67,7 @@ static void read_type_section(struct scan *s, uint32_t count) {
     s->body->types = xcalloc(count == 0 ? 1 : count, sizeof *s->body->types);
     for (uint32_t i = 0; i < count && reader_ok(r); i++) {
         size_t at = r->at;
-        uint8_t form = reader_byte(r);
+        uint8_t form = wasm_reader_byte(r);
         if (form != 0x60 && form >= 0x4d && form <= 0x5f)
             wasm_reader_fail(r, at, ERR_UNSUPPORTED, "GC (type form 0x%02x) is not supported",
                              form);
@@ -83,7 +83,7 @@ static void read_type_section(struct scan *s, uint32_t count) {
 static struct wasm_limits read_limits(struct scan *s, bool is_memory) {
     struct reader *r = &s->r;
     size_t at = r->at;
-    uint8_t flags = reader_byte(r);
+    uint8_t flags = wasm_reader_byte(r);
     struct wasm_limits limits = {0, UINT64_MAX};
     if (flags > 1) {
         const char *feature = (flags & 0xf8) != 0 ? NULL
@@ -96,9 +96,9 @@ static struct wasm_limits read_limits(struct scan *s, bool is_memory) {
                              feature, flags);
         return limits;
     }
-    limits.min = reader_u32(r);
+    limits.min = wasm_reader_u32(r);
     if (flags == 1)
-        limits.max = reader_u32(r);
+        limits.max = wasm_reader_u32(r);
     if (reader_ok(r) && limits.min > limits.max)
         wasm_reader_fail(r, at, ERR_INVALID, "size minimum must not be greater than maximum");
     if (is_memory && (limits.min > 65536 || (flags == 1 && limits.max > 65536)))
@@ -109,7 +109,7 @@ static struct wasm_limits read_limits(struct scan *s, bool is_memory) {
 static struct wasm_item read_func_item(struct scan *s) {
     struct reader *r = &s->r;
     size_t at = r->at;
-    uint32_t index = reader_u32(r);
+    uint32_t index = wasm_reader_u32(r);
     struct wasm_item item = {.type.kind = WASM_FUNC, .type_index = index};
     if (reader_ok(r) && index >= s->body->type_count)
         wasm_reader_fail(r, at, ERR_INVALID, "unknown type %u", index);
@@ -124,7 +124,7 @@ static struct wasm_item read_table_item(struct scan *s) {
     if (reader_ok(r) && r->at < r->end && r->data[r->at] == 0x40)
         wasm_reader_fail(r, r->at, ERR_UNSUPPORTED,
                          "typed function references (table initialiser) are not supported");
-    item.type.table.element = (enum wasm_type)reader_ref_type(r);
+    item.type.table.element = (enum wasm_type)wasm_reader_ref_type(r);
     size_t at = r->at;
     item.type.table.limits = read_limits(s, false);
     if (reader_ok(r) && item.type.table.limits.min > ELEMENTS_MAX)
@@ -141,9 +141,9 @@ static struct wasm_item read_memory_item(struct scan *s) {
 
 static struct wasm_item read_global_item(struct scan *s) {
     struct wasm_item item = {.type.kind = WASM_GLOBAL};
-    item.type.global.type = (enum wasm_type)reader_value_type(&s->r);
+    item.type.global.type = (enum wasm_type)wasm_reader_value_type(&s->r);
     size_t at = s->r.at;
-    uint8_t mutability = reader_byte(&s->r);
+    uint8_t mutability = wasm_reader_byte(&s->r);
     if (mutability > 1)
         wasm_reader_fail(&s->r, at, ERR_INVALID, "malformed mutability 0x%02x", mutability);
     item.type.global.is_mutable = mutability == 1;
@@ -155,10 +155,10 @@ static void read_import_section(struct scan *s, uint32_t count) {
     s->body->imports = xcalloc(count == 0 ? 1 : count, sizeof *s->body->imports);
     for (uint32_t i = 0; i < count && reader_ok(r); i++) {
         struct wasm_import *import = &s->body->imports[i];
-        import->module = reader_name(r);
-        import->name = reader_name(r);
+        import->module = wasm_reader_name(r);
+        import->name = wasm_reader_name(r);
         size_t at = r->at;
-        uint8_t kind = reader_byte(r);
+        uint8_t kind = wasm_reader_byte(r);
         struct wasm_item item = {0};
         if (kind == WASM_FUNC)
             item = read_func_item(s);
@@ -210,7 +210,7 @@ static void read_memory_section(struct scan *s, uint32_t count) {
 static void read_expression(struct scan *s, struct wasm_segment *segment) {
     segment->active = true;
     segment->expression = s->r.at;
-    reader_constant(&s->r, &segment->extended);
+    wasm_reader_constant(&s->r, &segment->extended);
     segment->expression_end = s->r.at;
     s->body->extended |= segment->extended;
 }
@@ -239,10 +239,10 @@ static void read_export_section(struct scan *s, uint32_t count) {
     for (uint32_t i = 0; i < count && reader_ok(r); i++) {
         struct wasm_export *export = &s->body->exports[i];
         size_t name_at = r->at;
-        export->name = reader_name(r);
+        export->name = wasm_reader_name(r);
         size_t at = r->at;
-        uint8_t kind = reader_byte(r);
-        export->index = reader_u32(r);
+        uint8_t kind = wasm_reader_byte(r);
+        export->index = wasm_reader_u32(r);
         if (reader_ok(r) && kind == 4)
             wasm_reader_fail(r, at, ERR_UNSUPPORTED, "exceptions (tag export) are not supported");
         else if (reader_ok(r) && kind > 4)
@@ -267,7 +267,7 @@ static void read_export_section(struct scan *s, uint32_t count) {
 
 static void read_start_section(struct scan *s) {
     size_t at = s->r.at;
-    uint32_t index = reader_u32(&s->r);
+    uint32_t index = wasm_reader_u32(&s->r);
     if (!reader_ok(&s->r))
         return;
     if (index >= s->body->spaces[WASM_FUNC].count) {
@@ -287,17 +287,17 @@ static void read_start_section(struct scan *s) {
 static void read_elements(struct scan *s, struct wasm_segment *segment) {
     struct reader *r = &s->r;
     segment->content = r->at;
-    segment->count = reader_count(r, "elements", ELEMENTS_MAX);
+    segment->count = wasm_reader_count(r, "elements", ELEMENTS_MAX);
     for (uint32_t k = 0; k < segment->count && reader_ok(r); k++) {
         size_t at = r->at;
         if (segment->expressions) {
             bool extended;
-            reader_constant(r, &extended);
+            wasm_reader_constant(r, &extended);
             if (extended)
                 wasm_reader_fail(r, at, ERR_INVALID, "type mismatch: an element is not a number");
             continue;
         }
-        uint32_t index = reader_u32(r);
+        uint32_t index = wasm_reader_u32(r);
         if (reader_ok(r) && index >= s->body->spaces[WASM_FUNC].count)
             wasm_reader_fail(r, at, ERR_INVALID, "unknown function %u in an element segment",
                              index);
@@ -311,7 +311,7 @@ static void read_element_section(struct scan *s, uint32_t count) {
     for (uint32_t i = 0; i < count && reader_ok(r); i++) {
         struct wasm_segment *segment = &s->body->elements.segment[i];
         size_t at = r->at;
-        uint32_t flags = reader_u32(r);
+        uint32_t flags = wasm_reader_u32(r);
         if (flags > 7)
             wasm_reader_fail(r, at, ERR_INVALID, "malformed element segment flags %u", flags);
         bool active = (flags & 1) == 0;
@@ -319,17 +319,17 @@ static void read_element_section(struct scan *s, uint32_t count) {
         segment->expressions = (flags & 4) != 0;
         segment->type = WASM_FUNCREF;
         if (active && (flags & 2) != 0)
-            segment->target = reader_u32(r);
+            segment->target = wasm_reader_u32(r);
         if (reader_ok(r) && active && segment->target >= s->body->spaces[WASM_TABLE].count)
             wasm_reader_fail(r, at, ERR_INVALID, "unknown table %u in an element segment",
                              segment->target);
         if (active)
             read_expression(s, segment);
         if ((flags & 3) != 0 && segment->expressions) {
-            segment->type = reader_ref_type(r);
+            segment->type = wasm_reader_ref_type(r);
         } else if ((flags & 3) != 0) {
             at = r->at;
-            if (reader_byte(r) != 0)
+            if (wasm_reader_byte(r) != 0)
                 wasm_reader_fail(r, at, ERR_INVALID, "malformed element kind");
         }
         read_elements(s, segment);
@@ -339,25 +339,25 @@ static void read_element_section(struct scan *s, uint32_t count) {
 static void read_one_function(struct scan *s) {
     struct reader *r = &s->r;
     size_t at = r->at;
-    uint32_t size = reader_u32(r);
+    uint32_t size = wasm_reader_u32(r);
     size_t start = r->at, outer_end = r->end;
-    reader_skip(r, size);
+    wasm_reader_skip(r, size);
     if (!reader_ok(r))
         return;
     r->end = r->at;
     r->at = start;
     uint64_t locals = 0;
-    uint32_t groups = reader_count(r, "groups of locals", UINT32_MAX);
+    uint32_t groups = wasm_reader_count(r, "groups of locals", UINT32_MAX);
     for (uint32_t i = 0; i < groups && reader_ok(r); i++) {
-        locals += reader_u32(r);
-        (void)reader_value_type(r);
+        locals += wasm_reader_u32(r);
+        (void)wasm_reader_value_type(r);
         if (locals > UINT32_MAX)
             wasm_reader_fail(r, at, ERR_INVALID, "too many locals");
     }
     if (reader_ok(r) && locals > s->limits.locals_per_function)
         wasm_reader_fail(r, at, ERR_LIMIT, "a function with %llu locals, at most %u are allowed",
                          (unsigned long long)locals, s->limits.locals_per_function);
-    reader_body(r);
+    wasm_reader_body(r);
     if (reader_ok(r) && r->at != r->end)
         wasm_reader_fail(r, r->at, ERR_INVALID, "END opcode expected at the end of the function");
     r->end = outer_end;
@@ -381,20 +381,20 @@ static void read_data_section(struct scan *s, uint32_t count) {
     start_segments(&s->body->data, count);
     for (uint32_t i = 0; i < count && reader_ok(r); i++) {
         size_t at = r->at;
-        uint32_t flags = reader_u32(r);
+        uint32_t flags = wasm_reader_u32(r);
         struct wasm_segment *segment = &s->body->data.segment[i];
         if (flags > 2)
             wasm_reader_fail(r, at, ERR_INVALID, "malformed data segment flags %u", flags);
         if (flags == 2)
-            segment->target = reader_u32(r);
+            segment->target = wasm_reader_u32(r);
         if (reader_ok(r) && flags != 1 && segment->target >= s->body->spaces[WASM_MEMORY].count)
             wasm_reader_fail(r, at, ERR_INVALID, "unknown memory %u in a data segment",
                              segment->target);
         if (flags != 1)
             read_expression(s, segment);
         segment->content = r->at;
-        segment->count = reader_u32(r);
-        reader_skip(r, segment->count);
+        segment->count = wasm_reader_u32(r);
+        wasm_reader_skip(r, segment->count);
         segment->content_end = r->at;
     }
 }
@@ -428,12 +428,12 @@ static void read_section_content(struct scan *s, uint8_t id) {
     if (id == WASM_SECTION_START) {
         read_start_section(s);
     } else if (id == WASM_SECTION_DATA_COUNT) {
-        s->data_count = reader_u32(r);
+        s->data_count = wasm_reader_u32(r);
     } else {
         uint32_t limit = readers[id].limit;
         if (id == WASM_SECTION_FUNCTION || id == WASM_SECTION_CODE)
             limit = s->limits.functions;
-        section->count = reader_count(r, readers[id].what, limit);
+        section->count = wasm_reader_count(r, readers[id].what, limit);
         if (reader_ok(r))
             readers[id].read(s, section->count);
     }
@@ -445,10 +445,10 @@ static void read_section_content(struct scan *s, uint8_t id) {
 static void read_section(struct scan *s, uint8_t *last_order) {
     struct reader *r = &s->r;
     size_t at = r->at;
-    uint8_t id = reader_byte(r);
-    uint32_t size = reader_u32(r);
+    uint8_t id = wasm_reader_byte(r);
+    uint32_t size = wasm_reader_u32(r);
     size_t start = r->at, outer_end = r->end;
-    reader_skip(r, size);
+    wasm_reader_skip(r, size);
     if (!reader_ok(r))
         return;
     if (id == SECTION_TAG)
@@ -463,7 +463,7 @@ static void read_section(struct scan *s, uint8_t *last_order) {
     r->end = r->at;
     r->at = start;
     if (id == 0) {
-        (void)reader_name(r);
+        (void)wasm_reader_name(r);
         r->at = r->end;
     } else {
         *last_order = readers[id].order;
@@ -522,6 +522,7 @@ enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits 
     s.r = (struct reader){.data = bytes->data,
                           .end = bytes->size,
                           .error = error,
+                          .globals = &s.body->spaces[WASM_GLOBAL],
                           .memory_copies = &s.body->memory_copies};
     scan_module(&s);
     s.module->imports = s.body->imports;

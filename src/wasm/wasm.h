@@ -213,8 +213,8 @@ struct wasm_instance;
 // wasm_raise(…) as its last act, having released what it holds.
 typedef bool (*wasm_host_fn)(void *data, uint64_t *slots);
 
-// A core function value. For guest functions `instance` and `native` are set; for host functions
-// `host` and `data`. Valid while its instance (or `data`) lives.
+// A core function value. For guest functions `instance` and `export_index` are set; for host
+// functions `host` and `data`. Valid while its instance (or `data`) lives.
 struct wasm_func {
     const struct wasm_func_type *type;
     struct wasm_instance *instance;

@@ -12,7 +12,7 @@
 #define ACTOR "theater:simple/actor"
 #define CLIENT "theater:simple/message-server-client"
 
-enum { STATE_MAX = 64, BIG = 300000 };
+enum { STATE_MAX = 64, BIG = 300000, BENCH_ROUNDS = 500 };
 
 struct script {
     struct driver *driver;
@@ -309,7 +309,7 @@ static void bench(struct script *script, const char *name, const struct value *p
     struct error error = {.code = OK};
     struct value result;
     uint64_t best = UINT64_MAX;
-    for (int round = 0; round < 10; round++) {
+    for (int round = 0; round < BENCH_ROUNDS; round++) {
         uint64_t start = env_monotonic_ns(env_system());
         for (uint64_t i = 0; i < calls; i++) {
             arena_reset(&script->arena);
@@ -322,8 +322,8 @@ static void bench(struct script *script, const char *name, const struct value *p
         uint64_t spent = env_monotonic_ns(env_system()) - start;
         best = spent < best ? spent : best;
     }
-    (void)fprintf(stderr, "%s: %.1f ns per call (best of 10 rounds)\n", name,
-                  (double)best / (double)calls);
+    (void)fprintf(stderr, "%s: %.1f ns per call (best of %d rounds)\n", name,
+                  (double)best / (double)calls, BENCH_ROUNDS);
 }
 
 static int body(struct driver *driver) {

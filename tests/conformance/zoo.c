@@ -9,8 +9,6 @@
 // [name, value], variants {"case", "payload"}, results {"Ok"} or {"Err"}, options null or a value.
 #include <errno.h>
 #include <jansson.h>
-#include <math.h>
-
 #include "driver.h"
 
 struct run {

@@ -65,9 +65,13 @@ def test_error_reply_has_its_own_exit_code(t):
 
 
 def test_request_timeout(t):
-    live = t.run("run", harness.example("late-reply"), "--request", "never", "--timeout", "2",
-                 "--until-idle")
-    live.expect(TIMEOUT)
+    run = t.run("run", t.probe(), "--request", "late", "--timeout", "2", "--until-idle")
+    run.expect(TIMEOUT, out=[])
+
+
+def test_a_cancelled_request_is_an_error(t):
+    run = t.run("run", harness.example("late-reply"), "--request", "never", "--until-idle")
+    run.expect(REQUEST_FAILED, out=[], err="cancelled")
 
 
 def test_late_reply_arrives(t):
@@ -76,8 +80,12 @@ def test_late_reply_arrives(t):
     check(len(run.out.splitlines()) == 1, "one reply", run)
 
 
-def test_two_actors_talk(t):
-    t.run("run", harness.example("chat"), "--until-idle", "--timeout", "60").expect(OK)
+def test_four_actors_talk(t):
+    for _ in range(5):
+        run = t.run("run", harness.example("chat"), "--until-idle", "--timeout", "60").expect(OK)
+        for line in ("red comes in", "blue: it is late", 'blue hears "red leaves"'):
+            check(line in run.err, "the log says %r" % line, run)
+    t.run("chain", "verify").expect(OK)
 
 
 def test_works_in_other_locales(t):

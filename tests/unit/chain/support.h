@@ -16,8 +16,10 @@
 #include "test.h"
 
 static inline const char *fresh_folder(const char *name) {
+    static const char *base;
     static char path[512];
-    (void)snprintf(path, sizeof path, "%s/%s", test_folder(), name);
+    base = base == NULL ? test_folder() : base;
+    (void)snprintf(path, sizeof path, "%s/%s", base, name);
     (void)file_remove_tree(path, NULL);
     return path;
 }

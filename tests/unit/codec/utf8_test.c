@@ -41,7 +41,7 @@ TEST(malformed_sequences_are_found_where_they_begin) {
         for (size_t before = 0; before < 20; before++) {
             char text[32];
             memset(text, 'a', before);
-            strcpy(text + before, bad[i]);
+            memcpy(text + before, bad[i], strlen(bad[i]) + 1);
             if (utf8_valid_prefix(slice_text(text)) != before) {
                 test_report(__FILE__, __LINE__, "case %zu after %zu bytes", i, before);
             }

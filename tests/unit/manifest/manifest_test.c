@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keys, types, defaults, syntaxes, errors and warnings of a manifest.
 #include <locale.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "load.h"
 
 TEST(defaults_are_those_of_the_contract) {
@@ -330,6 +334,33 @@ TEST(nesting_is_bounded_before_it_is_parsed) {
     free(text);
 }
 
+TEST(lists_and_blocks_are_counted) {
+    struct buf text = {0};
+    buf_append_text(&text, HEAD "[[handler]]\ntype = \"environment\"\nallowed_vars = [");
+    for (int i = 0; i <= MANIFEST_LIST_MAX; i++) {
+        buf_append_text(&text, "\"A\",");
+    }
+    buf_append_text(&text, "]\n");
+    EXPECT_ERROR(buf_text(&text), "allowed_vars: has 1025 items, at most 1024 are allowed");
+    buf_clear(&text);
+    buf_append_text(&text, HEAD);
+    for (int i = 0; i <= MANIFEST_HANDLERS_MAX; i++) {
+        buf_format(&text, "[[handler]]\ntype = \"websocket-server\"\nport = %d\n", i + 1);
+    }
+    EXPECT_ERROR(buf_text(&text), "handler: more than 64 blocks");
+    buf_release(&text);
+}
+
+TEST(text_may_be_given_where_a_path_may) {
+    struct manifest *manifest = NULL;
+    struct error error = {0};
+    REQUIRE_OK(manifest_load(slice_text(HEAD), "/base/./x", NULL, &manifest, &error), error);
+    EXPECT_TEXT(manifest->folder, "/base/x");
+    EXPECT_TEXT(manifest->file, "manifest");
+    manifest_unref(manifest);
+    manifest_unref(NULL);
+}
+
 TEST(interfaces_that_come_later_are_refused_by_name) {
     struct loaded loaded = load_text(everything);
     REQUIRE_OK(loaded.status, loaded.error);
@@ -386,21 +417,28 @@ TEST(text_is_told_from_a_path) {
     EXPECT(!manifest_is_text(slice_text("")));
 }
 
+// Makes a locale with a decimal comma from the C library's own sources, where they are installed.
+static bool make_locale(void) {
+    const char *folder = test_folder();
+    char *path = file_join(folder, "de_DE.UTF-8");
+    char *const arguments[] = {"localedef", "-i", "de_DE", "-f", "UTF-8", path, NULL};
+    pid_t child = 0;
+    int outcome = -1;
+    if (posix_spawnp(&child, arguments[0], NULL, NULL, arguments, environ) == 0) {
+        (void)waitpid(child, &outcome, 0);
+    }
+    free(path);
+    (void)setenv("LOCPATH", folder, 1);
+    return setlocale(LC_ALL, "de_DE.UTF-8") != NULL;
+}
+
 TEST(a_decimal_comma_changes_nothing) {
     static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_DE"};
-    char command[512];
     bool found = false;
     for (size_t i = 0; i < COUNT_OF(names) && !found; i++) {
         found = setlocale(LC_ALL, names[i]) != NULL;
     }
-    if (!found) {  // made from the C library's own sources, where they are installed
-        const char *folder = test_folder();
-        (void)snprintf(command, sizeof command,
-                       "localedef -i de_DE -f UTF-8 '%s/de_DE.UTF-8' >/dev/null 2>&1", folder);
-        (void)!system(command);
-        (void)setenv("LOCPATH", folder, 1);
-        found = setlocale(LC_ALL, "de_DE.UTF-8") != NULL;
-    }
+    found = found || make_locale();
     if (!found || localeconv()->decimal_point[0] != ',') {
         (void)setlocale(LC_ALL, "C");
         SKIP("no locale with a decimal comma is installed");

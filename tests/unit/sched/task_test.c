@@ -284,6 +284,33 @@ TEST(each_worker_thread_enters_and_leaves) {
     EXPECT_U64(atomic_load(&threads_out), 3);
 }
 
+static _Atomic uint64_t busy_runs;
+
+static enum sched_next run_busy(struct sched_task *task) {
+    struct relay *self = CONTAINER_OF(task, struct relay, task);
+    atomic_fetch_add(&busy_runs, 1);
+    sched_wake(&self->to->task);
+    return atomic_load(&busy_runs) % 3 == 0 ? SCHED_AGAIN : SCHED_IDLE;
+}
+
+// A worker that leaves while others still wake sleepers must not be among those.
+TEST(a_scheduler_is_freed_while_tasks_run) {
+    for (int round = 0; round < 100; round++) {
+        static struct relay relays[5];
+        struct sched *sched = make_sched(3, 1, 1000000);
+        atomic_store(&busy_runs, 0);
+        for (size_t i = 0; i < COUNT_OF(relays); i++) {
+            relays[i].to = &relays[(i + 1) % COUNT_OF(relays)];
+            sched_task_init(&relays[i].task, sched, run_busy);
+        }
+        for (size_t i = 0; i < COUNT_OF(relays); i++) {
+            sched_wake(&relays[i].task);
+        }
+        EXPECT(reaches(&busy_runs, (uint64_t)round));
+        sched_free(sched);
+    }
+}
+
 TEST(a_wrong_configuration_is_refused) {
     struct sched *sched = NULL;
     struct error error = {0};
