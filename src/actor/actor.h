@@ -104,6 +104,7 @@ void actor_call_begin(struct actor *self, const char *name, const struct compone
                       const struct value *args);
 void actor_call_end(struct actor *self, const struct value *result);
 
+// A line of the actor's log.
 void actor_log(struct actor *self, struct slice text);
 // The actor ends after this turn; `data` (may be absent) goes to its parent.
 void actor_shutdown(struct actor *self, bool has_data, struct slice data);

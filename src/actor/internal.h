@@ -308,8 +308,9 @@ struct actor {
     _Atomic uint64_t queued_messages;  // counted ones, reserved before they are pushed
     _Atomic uint64_t queued_bytes;
     _Atomic bool has_room_waiters;
-    _Atomic bool stop_requested;  // as CONTROL_STOP, stays set: later waits fail
-    atomic_flag state_lock;       // guards `state` against get-child-state
+    _Atomic bool stop_requested;     // as CONTROL_STOP, stays set: later waits fail
+    _Atomic(struct turn *) current;  // as `turn`, for those who want to interrupt it: see turn_end
+    atomic_flag state_lock;          // guards `state` against get-child-state
     struct bytes *state;
     // lock
     struct actor *parent, *first_child, *next_sibling, *previous_sibling;
@@ -325,7 +326,8 @@ struct actor {
     const char *stop_reason;   // static text; NULL: ordinary
     uint64_t window_start_ns;  // of its restarts by policy
     uint64_t window_restarts;
-    struct sched_timer timer;  // back-off; armed by the owner
+    struct sched_timer timer;       // back-off; armed by the owner
+    struct sched_timer stop_timer;  // from the wish to stop to the end of the turn in progress
     struct actor *next_dead;
 };
 

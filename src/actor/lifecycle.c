@@ -226,6 +226,20 @@ void lifecycle_notify_error(struct actor *actor, struct slice text) {
 // ---- stopping
 // ------------------------------------------------------------------------------------
 
+// The turn in progress had its time to end.
+static void stop_timeout(struct sched_timer *timer) {
+    struct actor *actor = CONTAINER_OF(timer, struct actor, stop_timer);
+    system_lock(actor->system);
+    struct turn *turn = atomic_load_explicit(&actor->current, memory_order_acquire);
+    if (turn != NULL) {
+        wasm_context_interrupt(&turn->context);
+        // It may have been in the middle of a host call: look again.
+        sched_timer_arm(actor->system->config.sched, timer,
+                        env_monotonic_ns(actor->system->config.env) + 50000000U, stop_timeout);
+    }
+    system_unlock(actor->system);
+}
+
 void actor_request_stop(struct actor *actor, bool is_external, const char *reason) {
     if (atomic_exchange(&actor->stop_requested, true)) {
         return;
@@ -234,6 +248,11 @@ void actor_request_stop(struct actor *actor, bool is_external, const char *reaso
     actor->stop_reason = reason;
     if (actor->waiting != NULL) {
         completion_finish(actor->waiting, ERR_STOPPING, text_bytes("actor is stopping"));
+    }
+    if (atomic_load(&actor->current) != NULL) {
+        uint64_t limit_ns = actor->program->manifest->limits.stop_timeout_ms * 1000000U;
+        sched_timer_arm(actor->system->config.sched, &actor->stop_timer,
+                        env_monotonic_ns(actor->system->config.env) + limit_ns, stop_timeout);
     }
     actor_control(actor, CONTROL_STOP);
 }
@@ -251,6 +270,7 @@ static void begin_stop(struct actor *actor) {
     actor->is_stopping = true;
     atomic_store(&actor->stop_requested, true);
     cancel_backoff(actor);
+    sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
     system_lock(actor->system);
     completion_fail_all(&actor->starters, ERR_STOPPING, "actor is stopping");
     completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor is stopping");
@@ -428,7 +448,9 @@ void lifecycle_crashed(struct actor *actor, const char *reason) {
     struct actor_system *system = actor->system;
     actor->must_crash = false;
     drop_instance(actor);
-    if (actor->is_stopping) {
+    if (actor->is_stopping || atomic_load(&actor->stop_requested)) {
+        // The stop goes on by itself; the event says how the turn ended.
+        (void)record_reason(actor, "aborted", reason);
         return;
     }
     uint64_t restarts = 0;
@@ -442,13 +464,16 @@ void lifecycle_crashed(struct actor *actor, const char *reason) {
     }
     log_line(LOG_WARNING, "actor %s (%s) crashed: %s", actor_id(actor),
              actor->program->manifest->name, reason);
+    struct buf told = {0};
+    buf_format(&told, "the actor has crashed: %s", reason);
     system_lock(system);
-    cut_relations(actor, "the actor has crashed", &notices);
+    cut_relations(actor, buf_text(&told), &notices);
     notice_for_parent(actor, MESSAGE_CHILD_ERROR, true, slice_text(reason), &notices);
     if (decision == CRASH_ESCALATE) {
         actor_control(actor->parent, CONTROL_CRASH);
     }
     system_unlock(system);
+    buf_release(&told);
     push_all(notices);
     if (decision == CRASH_RESTART) {
         restart_after(actor, back_off_ns(actor, rules, restarts));

@@ -72,7 +72,11 @@ struct actor *actor_ref(struct actor *actor) {
     return actor;
 }
 
-static void actor_free(struct actor *actor) {
+static void actor_free(struct actor *actor, bool has_workers) {
+    if (has_workers) {
+        // A stop that was asked for while the actor ended by itself may have armed it.
+        sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
+    }
     assert(actor->turn == NULL && actor->ready == NULL);
     mailbox_drain(actor, "the actor has ended");
     if (actor->instance != NULL) {
@@ -105,7 +109,7 @@ static void bury(struct actor_system *system, bool has_workers) {
     system_unlock(system);
     while (ready != NULL) {
         struct actor *next = ready->next_dead;
-        actor_free(ready);
+        actor_free(ready, has_workers);
         ready = next;
     }
 }

@@ -315,6 +315,16 @@ static void settle_message(struct turn *turn, enum leg_outcome outcome, const ch
 
 static void turn_end(struct turn *turn) {
     struct actor *actor = turn->actor;
+    // Whoever stops the actor may be looking at the turn, under the lock, to interrupt it. That
+    // begins long after stop_requested is set, so a turn that does not see it set is long over.
+    bool may_be_watched = atomic_load(&actor->stop_requested);
+    if (may_be_watched) {
+        system_lock(actor->system);
+    }
+    atomic_store_explicit(&actor->current, NULL, memory_order_relaxed);
+    if (may_be_watched) {
+        system_unlock(actor->system);
+    }
     if (turn->message != NULL) {
         mailbox_consumed(actor, turn->message);
         message_free(turn->message);
@@ -593,6 +603,7 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     wasm_context_init(&turn->context, stack.low, stack.guard_low);
     wasm_context_begin(&turn->context, limits->turn_cpu_ms * 1000000U);
     actor->turn = turn;
+    atomic_store_explicit(&actor->current, turn, memory_order_release);
     if (!is_instantiation) {
         fill_arguments(turn);
     }

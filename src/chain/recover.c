@@ -79,6 +79,7 @@ enum status log_follow(struct chain_log *log, struct error *error) {
             (void)pthread_mutex_lock(&log->lock);
             log->written = log->synced = scan->position;
             (void)pthread_mutex_unlock(&log->lock);
+            scan->is_following = true;
             return OK;
         }
         const char *problem = NULL;

@@ -498,6 +498,15 @@ static enum scan_result load_batch(struct scan *scan, struct error *error) {
     return SCAN_FRAME;
 }
 
+// Whoever polls a live log comes here often, and the rest of a preallocated segment is large.
+static bool nothing_yet(const struct scan *scan) {
+    static const uint8_t zeros[BATCH_FRAME_BYTES];
+    uint8_t head[BATCH_FRAME_BYTES];
+    size_t got = 0;
+    return read_at(scan->file, scan->offset, head, sizeof head, &got, NULL) == OK &&
+           memcmp(head, zeros, got) == 0;
+}
+
 static enum scan_result next_batch(struct scan *scan, struct error *error) {
     // A live writer may have added to the file, sealed it and begun the next one between any two
     // looks: so a bad sight is believed only when the same bytes are still bad after all questions
@@ -513,6 +522,9 @@ static enum scan_result next_batch(struct scan *scan, struct error *error) {
         if (scan->footer_offset != 0 && scan->offset > scan->footer_offset) {
             return damaged(scan, scan->file_bytes - TRAILER_BYTES,
                            "the trailer names a footer inside a batch");
+        }
+        if (scan->is_following && scan->footer_offset == 0 && nothing_yet(scan)) {
+            return SCAN_END;
         }
         enum scan_result result = load_batch(scan, error);
         if (result != SCAN_DAMAGED) {

@@ -25,6 +25,8 @@ struct scan {
     // Settings.
     const char *folder;
     bool with_digest;  // compute and compare digests (one SHA-256 pass over everything)
+    bool
+        is_following;  // zeros where the next batch will begin are the end: do not look behind them
 
     // The segment being read; number 0 before the first.
     uint32_t number;

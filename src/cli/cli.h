@@ -20,6 +20,7 @@ enum exit_code {
     EXIT_TERMINATED = 143,
 };
 
+// The commands: argv[0] is the command's name; each returns an exit code.
 int cli_run(int argc, char **argv);
 int cli_chain(int argc, char **argv);
 int cli_inspect(int argc, char **argv);

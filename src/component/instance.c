@@ -98,21 +98,21 @@ const struct component_func_type *component_call_type(struct component_call *cal
 // ---- calls
 // ---------------------------------------------------------------------------------------
 
-static struct guest guest_of(struct component_instance *instance,
-                             const struct plan_signature *signature) {
-    struct guest guest = {
-        .owner_flags = &instance->owner_flags[signature->owner],
-        .arena = instance->arena,
-        .encoding = signature->encoding,
-    };
+static inline void guest_init(struct guest *guest, struct component_instance *instance,
+                              const struct plan_signature *signature) {
+    guest->owner_flags = &instance->owner_flags[signature->owner];
+    guest->arena = instance->arena;
+    guest->encoding = signature->encoding;
+    guest->realloc =
+        signature->realloc == PLAN_NONE ? NULL : &instance->functions[signature->realloc];
     if (signature->memory != PLAN_NONE) {
-        guest.memory = instance->memories[signature->memory];
+        guest->memory = instance->memories[signature->memory];
+        guest_refresh(guest);
+    } else {
+        guest->memory = NULL;
+        guest->data = (uint8_t *)guest;
+        guest->size = 0;
     }
-    if (signature->realloc != PLAN_NONE) {
-        guest.realloc = &instance->functions[signature->realloc];
-    }
-    guest_refresh(&guest);
-    return guest;
 }
 
 static bool lower_params(struct guest *guest, const struct plan_signature *signature,
@@ -157,7 +157,8 @@ static bool call_lift(struct component_instance *instance, const struct plan_lif
     }
     // Never taken back on a trap: the instance stays closed.
     *flags |= OWNER_ENTERED;
-    struct guest guest = guest_of(instance, signature);
+    struct guest guest;
+    guest_init(&guest, instance, signature);
     uint64_t slots[FLAT_PARAMS_MAX + 1];
     slots[0] = 0;
     if (!lower_params(&guest, signature, args, slots) ||
@@ -239,7 +240,8 @@ static bool call_lowered(struct component_instance *instance, const struct plan_
     if ((instance->owner_flags[signature->owner] & OWNER_MAY_NOT_LEAVE) != 0) {
         return guest_trap("cannot leave component instance");
     }
-    struct guest guest = guest_of(instance, signature);
+    struct guest guest;
+    guest_init(&guest, instance, signature);
     const struct value *args = NULL;
     struct value result = {.bits = 0};
     if (!lift_params(&guest, signature, slots, &args) ||

@@ -38,7 +38,9 @@ enum status host_resolve(const struct manifest *manifest, const struct component
 // ---- for the files of the room
 // -------------------------------------------------------------------
 
+// The actor that called.
 struct actor *host_self(struct component_call *call);
+// The content of a string or of a list<u8>.
 struct slice host_bytes(const struct value *value);
 // Memory in the call's arena, zeroed; NULL after recording a trap when its limit is reached.
 void *host_alloc(struct component_call *call, size_t count, size_t size);

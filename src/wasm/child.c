@@ -205,12 +205,17 @@ static enum status wait_for(pid_t pid, int descriptor, const struct wasm_child *
     bool in_time = collect(descriptor, child->wall_seconds, output);
     if (!in_time)
         (void)kill(-pid, SIGKILL);
+    // Seen dead, but not reaped yet: until then its number, and so its group's, is nobody else's,
+    // and whatever it left behind in the group can be ended safely.
+    siginfo_t info;
+    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) != 0)
+        if (errno != EINTR)
+            return error_set_os(error, errno, "waiting for %s", child->argv[0]);
+    (void)kill(-pid, SIGKILL);
     int state;
     while (waitpid(pid, &state, 0) < 0)
         if (errno != EINTR)
             return error_set_os(error, errno, "waiting for %s", child->argv[0]);
-    // Whatever it left behind in its group.
-    (void)kill(-pid, SIGKILL);
     return judge(child, state, in_time, output, error);
 }
 

@@ -292,7 +292,11 @@ static void read_elements(struct scan *s, struct wasm_segment *segment) {
         size_t at = r->at;
         if (segment->expressions) {
             bool extended;
+            bool is_global = r->at < r->end && r->data[r->at] == 0x23;
             wasm_reader_constant(r, &extended);
+            if (is_global)
+                wasm_reader_fail(r, at, ERR_UNSUPPORTED,
+                                 "global.get in an element segment is not supported");
             if (extended)
                 wasm_reader_fail(r, at, ERR_INVALID, "type mismatch: an element is not a number");
             continue;

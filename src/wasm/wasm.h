@@ -185,6 +185,10 @@ void wasm_context_bind(struct wasm_context *context);
 void wasm_context_unbind(struct wasm_context *context);
 // The context bound to this thread, or NULL.
 struct wasm_context *wasm_context_current(void);
+// Ends what guest code on this context computes, as if its CPU time were used up; nothing happens
+// when it is bound to no thread at this moment. Any thread; the context must not be freed
+// meanwhile.
+void wasm_context_interrupt(const struct wasm_context *context);
 // Starts and stops the watchdog thread, which samples the CPU time of threads that have a context
 // with a limit bound, and interrupts those that are over. Counted; any thread.
 void wasm_watchdog_start(void);

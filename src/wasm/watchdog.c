@@ -85,6 +85,19 @@ static bool sample(struct wasm_thread *thread) {
     return true;
 }
 
+void wasm_context_interrupt(const struct wasm_context *context) {
+    pthread_mutex_lock(&lock);
+    for (struct wasm_thread *thread = threads; thread != NULL; thread = thread->next) {
+        // The binding first: if another context is bound meanwhile, the ticket is out of date.
+        uint64_t binding = atomic_load(&thread->binding);
+        if (atomic_load(&thread->context) == context) {
+            atomic_store(&thread->ticket, binding);
+            (void)pthread_kill((pthread_t)thread->thread, wasm_interrupt_signal());
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 static void *run(void *unused) {
     (void)unused;
     unsigned idle_ticks = 0;

@@ -191,7 +191,7 @@ int main(int count, char **arguments) {
         memset(raw.data[i], 1, raw.buffer_bytes);  // page faults before the clock starts
     }
     pthread_t writer;
-    pthread_t sync;
+    pthread_t sync = pthread_self();
     uint64_t start = env_monotonic_ns(env_system());
     if (pthread_create(&writer, NULL, run_writer, &raw) != 0 ||
         pthread_create(&sync, NULL, run_sync, &raw) != 0) {

@@ -5,7 +5,7 @@
 //
 // The host is scripted too (it logs, and refuses to send in "bad" mode). Every guest of the
 // collection must give the same transcript, whatever it is written in. With --bench, the cost of
-// handle-send and handle-request per call goes to stderr.
+// handle-send, handle-request and an instance goes to stderr.
 #include "base/env.h"
 #include "driver.h"
 
@@ -326,6 +326,23 @@ static void bench(struct script *script, const char *name, const struct value *p
                   (double)best / (double)calls, BENCH_ROUNDS);
 }
 
+// What making and freeing one more instance costs.
+static void bench_instances(struct script *script, struct component_linked *linked,
+                            uint64_t count) {
+    struct error error = {.code = OK};
+    uint64_t start = env_monotonic_ns(env_system());
+    for (uint64_t i = 0; i < count; i++) {
+        struct component_instance *instance = NULL;
+        if (component_instantiate(linked, script, &script->driver->budget, &instance, &error) !=
+            COMPONENT_DONE) {
+            driver_end(error.code, &error);
+        }
+        component_instance_free(instance);
+    }
+    uint64_t spent = env_monotonic_ns(env_system()) - start;
+    (void)fprintf(stderr, "instance: %.1f ns\n", (double)spent / (double)count);
+}
+
 static int body(struct driver *driver) {
     uint64_t calls = 0;
     int at = 1;
@@ -356,6 +373,7 @@ static int body(struct driver *driver) {
             struct value params[2] = {text("r"), text("abc")};
             bench(&script, "handle-request", params, calls);
             bench(&script, "handle-send", &params[1], calls);
+            bench_instances(&script, linked, calls);
         }
     }
     component_instance_free(script.instance);

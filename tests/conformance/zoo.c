@@ -14,6 +14,7 @@
 struct run {
     struct driver *driver;
     char *folder;
+    const char *name;  // of the current component, NULL: none
     struct component *component;
     struct component_linked *linked;
     struct component_instance *instance;
@@ -299,22 +300,56 @@ static void drop(struct run *run) {
     run->component = NULL;
 }
 
+// A new instance of the current component, or none, with the reason printed.
 static void instantiate(struct run *run) {
     struct error error = {.code = OK};
     if (component_instantiate(run->linked, NULL, &run->driver->budget, &run->instance, &error) !=
         COMPONENT_DONE) {
-        driver_end(error.code, &error);
+        run->instance = NULL;
+        (void)printf("skipped: %s\n", error.message);
     }
 }
 
-static void run_module(struct run *run, const json_t *command) {
+// Loads, compiles and links; what is not supported is printed, and its assertions are skipped.
+static void run_definition(struct run *run, const json_t *command) {
     drop(run);
-    char *path = file_join(run->folder, json_string_value(json_object_get(command, "filename")));
-    run->component = driver_load(run->driver, path);
-    free(path);
+    run->name = json_string_value(json_object_get(command, "name"));
+    const char *name = json_string_value(json_object_get(command, "filename"));
+    char *path = file_join(run->folder, name == NULL ? "" : name);
     struct error error = {.code = OK};
-    driver_end(component_link(run->component, no_imports, NULL, &run->linked, &error), &error);
-    instantiate(run);
+    struct bytes *bytes = NULL;
+    enum status status = file_read(path, DRIVER_FILE_BYTES, &bytes, &error);
+    if (status == OK) {
+        status = component_load(bytes, NULL, &run->component, &error);
+    }
+    bytes_unref(bytes);
+    if (status == OK) {
+        status = component_compile(run->component, run->driver->compiler, &error);
+    }
+    if (status == OK) {
+        status = component_link(run->component, no_imports, NULL, &run->linked, &error);
+    }
+    if (status != OK) {
+        (void)printf("skipped: %s: %s: %s\n", name, status_text(status), error.message);
+    }
+    free(path);
+}
+
+static void run_module(struct run *run, const json_t *command) {
+    run_definition(run, command);
+    if (run->linked != NULL) {
+        instantiate(run);
+    }
+}
+
+// An instance of a component defined earlier: of the last one, which is how the files are written.
+static void run_instance(struct run *run, const json_t *command) {
+    component_instance_free(run->instance);
+    run->instance = NULL;
+    const char *name = json_string_value(json_object_get(command, "module"));
+    if (run->linked != NULL && name != NULL && run->name != NULL && strcmp(name, run->name) == 0) {
+        instantiate(run);
+    }
 }
 
 static void report(struct run *run, const json_t *command, const char *what) {
@@ -324,7 +359,8 @@ static void report(struct run *run, const json_t *command, const char *what) {
         json_string_value(json_object_get(json_object_get(command, "action"), "field")), what);
 }
 
-static void run_return(struct run *run, const json_t *command) {
+// assert_return and assert_trap; of a trap's text nothing is asked.
+static void run_call(struct run *run, const json_t *command, bool wants_trap) {
     const json_t *action = json_object_get(command, "action");
     const json_t *args = json_object_get(action, "args");
     const json_t *expected = json_object_get(command, "expected");
@@ -340,12 +376,12 @@ static void run_return(struct run *run, const json_t *command) {
     arena_reset(&run->results);
     struct value *values = values_new(&run->arguments, type->param_count + 1u);
     bool parsed = json_array_size(args) == type->param_count &&
-                  json_array_size(expected) == (type->result != NULL);
+                  (wants_trap || json_array_size(expected) == (type->result != NULL));
     for (uint32_t i = 0; parsed && i < type->param_count; i++) {
         parsed = parse(&run->arguments, type->params[i], json_array_get(args, i), &values[i]);
     }
     struct value wanted = {.bits = 0};
-    if (parsed && type->result != NULL) {
+    if (parsed && !wants_trap && type->result != NULL) {
         parsed = parse(&run->arguments, type->result, json_array_get(expected, 0), &wanted);
     }
     if (!parsed) {
@@ -354,11 +390,20 @@ static void run_return(struct run *run, const json_t *command) {
     }
     struct value result = {.bits = 0};
     struct error error = {.code = OK};
-    if (component_call(run->instance, (uint32_t)index, values, &result, &run->results, &error) !=
-        COMPONENT_DONE) {
-        report(run, command, error.message);
+    enum component_outcome outcome =
+        component_call(run->instance, (uint32_t)index, values, &result, &run->results, &error);
+    if (outcome == COMPONENT_TRAPPED) {
         component_instance_free(run->instance);
         instantiate(run);
+    }
+    if (wants_trap) {
+        if (outcome == COMPONENT_DONE) {
+            report(run, command, "returned where a trap is expected");
+        } else {
+            run->passed++;
+        }
+    } else if (outcome == COMPONENT_TRAPPED) {
+        report(run, command, error.message);
     } else if (type->result != NULL && !same(type->result, &result, &wanted)) {
         report(run, command, "another result than expected");
     } else {
@@ -384,10 +429,18 @@ static int body(struct driver *driver) {
     for (size_t i = 0; i < json_array_size(commands); i++) {
         const json_t *command = json_array_get(commands, i);
         const char *type = json_string_value(json_object_get(command, "type"));
+        bool wants_trap = type != NULL && strcmp(type, "assert_trap") == 0;
+        bool is_call = json_object_get(command, "action") != NULL &&
+                       json_object_get(json_object_get(command, "action"), "module") == NULL;
         if (type != NULL && strcmp(type, "module") == 0) {
             run_module(&run, command);
-        } else if (type != NULL && strcmp(type, "assert_return") == 0 && run.instance != NULL) {
-            run_return(&run, command);
+        } else if (type != NULL && strcmp(type, "module_definition") == 0) {
+            run_definition(&run, command);
+        } else if (type != NULL && strcmp(type, "module_instance") == 0) {
+            run_instance(&run, command);
+        } else if (type != NULL && is_call && run.instance != NULL &&
+                   (wants_trap || strcmp(type, "assert_return") == 0)) {
+            run_call(&run, command, wants_trap);
         } else {
             run.skipped++;
         }

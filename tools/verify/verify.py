@@ -20,6 +20,11 @@ class Bad(Exception):
     pass
 
 
+def need(is_good, problem):
+    if not is_good:
+        raise Bad(problem)
+
+
 def crc_table():
     for value in range(256):
         for _ in range(8):
@@ -39,59 +44,36 @@ def crc32c(data):
 
 def cbor(data, at=0, depth=0):
     """Decodes one deterministic item: (value, offset behind it). Maps become lists of pairs."""
-    if depth > 128 or at >= len(data):
-        raise Bad("CBOR ends early or nests too deeply")
+    need(depth <= 128 and at < len(data) and data[at] & 31 < 28,
+         "CBOR: early end, deep nesting or an indefinite length")
     start, major, info = at, data[at] >> 5, data[at] & 31
-    at += 1
-    if info < 24:
-        value = info
-    elif info < 28:
-        size = 1 << (info - 24)
-        value = int.from_bytes(data[at:at + size], "big")
-        if len(data) - at < size:
-            raise Bad("CBOR head cut off")
-        at += size
-        least = {1: 24, 2: 1 << 8, 4: 1 << 16, 8: 1 << 32}[size]
-        if major != 7 and value < least:
-            raise Bad("CBOR head not shortest")
-    else:
-        raise Bad("CBOR indefinite or reserved")
-    if major == 0:
-        return value, at
-    if major == 1:
-        return -1 - value, at
-    if major in (2, 3):
-        if value > len(data) - at:
-            raise Bad("CBOR string cut off")
-        content = bytes(data[at:at + value])
+    size = 1 << (info - 24) if info >= 24 else 0
+    value = int.from_bytes(data[at + 1:at + 1 + size], "big") if size else info
+    at += 1 + size
+    if at > len(data) or (size and major != 7 and value < (24 if size == 1 else 1 << 4 * size)):
+        raise Bad("CBOR: head cut off or not the shortest")
+    if major < 2:
+        return (-1 - value if major else value), at
+    if major < 4:
+        need(value <= len(data) - at, "CBOR: string cut off")
+        content = data[at:at + value]
         return (content.decode("utf-8") if major == 3 else content), at + value
-    if major == 4:
-        items = []
-        for _ in range(value):
-            item, at = cbor(data, at, depth + 1)
-            items.append(item)
-        return items, at
-    if major == 5:
-        pairs, last = [], b""
-        for index in range(value):
-            key_at = at
-            key, at = cbor(data, at, depth + 1)
-            if index and bytes(data[key_at:at]) <= last:
-                raise Bad("CBOR map keys out of order")
-            last = bytes(data[key_at:at])
-            item, at = cbor(data, at, depth + 1)
-            pairs.append((key, item))
-        return pairs, at
-    if major == 6:
+    if major == 7:
+        return data[start:at], at  # simple values and floats, as they are
+    items, keys = [], []
+    for index in range(1 if major == 6 else value * (2 if major == 5 else 1)):
+        start = at
         item, at = cbor(data, at, depth + 1)
-        return (value, item), at
-    return bytes(data[start:at]), at  # simple values and floats, as they are
+        items.append(item)
+        if major == 5 and index % 2 == 0:
+            keys.append(data[start:at])
+    need(all(one < two for one, two in zip(keys, keys[1:])), "CBOR: map keys out of order")
+    return (list(zip(items[::2], items[1::2])) if major == 5 else items), at
 
 
 def whole(data):
     value, end = cbor(data)
-    if end != len(data):
-        raise Bad("bytes behind the CBOR item")
+    need(end == len(data), "bytes behind the CBOR item")
     return value
 
 
@@ -104,71 +86,61 @@ class Log:
         self.events = 0
 
     def frame(self, data, at, end, position):
-        if end - at < FRAME.size:
-            raise Bad("frame header cut off")
+        need(end - at >= FRAME.size, "frame header cut off")
         crc, size, actor, kind, previous = FRAME.unpack_from(data, at)
-        if size > end - at - FRAME.size:
-            raise Bad("frame longer than what holds it")
+        need(size <= end - at - FRAME.size, "frame longer than what holds it")
         content = data[at + 4:at + FRAME.size + size]
-        if crc32c(content) ^ crc32c(struct.pack("<Q", position)) != crc:
-            raise Bad("checksum")
+        need(crc32c(content) ^ crc32c(struct.pack("<Q", position)) == crc, "checksum")
         return actor, kind, previous, data[at + FRAME.size:at + FRAME.size + size]
 
     def event(self, actor, previous, body, position):
-        if not 0 < actor <= len(self.actors):
-            raise Bad("event of an undeclared chain")
+        need(0 < actor <= len(self.actors), "event of an undeclared chain")
         chain = self.actors[actor - 1]
-        try:
-            version, seq, time, kind, _ = fields = whole(body[32:])
-        except (TypeError, ValueError, UnicodeDecodeError) as error:
-            raise Bad("%s: event bytes: %s" % (chain[0], error))
         name = "%s event %d" % (chain[0], chain[2])
-        if version != 1 or seq != chain[2] or not isinstance(kind, str) or len(fields) != 5:
-            raise Bad(name + ": version, sequence or type")
-        if not 0 < len(kind.encode()) <= 64 or time < chain[4]:
-            raise Bad(name + ": type or time")
-        if previous != chain[3] or body[:32] != chain[5]:
-            raise Bad(name + ": does not follow the event before")
-        if seq == 0 and b"\x50" + chain[1] not in body[32:]:
-            raise Bad(name + ": lacks the nonce")
+        try:
+            version, seq, time, kind, _ = whole(body[32:])
+        except (TypeError, ValueError) as error:
+            raise Bad("%s: event bytes: %s" % (name, error))
+        need(version == 1 and seq == chain[2] and isinstance(kind, str),
+             name + ": version, sequence or type")
+        need(0 < len(kind.encode()) <= 64 and time >= chain[4], name + ": type or time")
+        need(previous == chain[3] and body[:32] == chain[5],
+             name + ": does not follow the event before")
+        need(seq > 0 or b"\x50" + chain[1] in body[32:], name + ": lacks the nonce")
         chain[2:] = [seq + 1, position, time, hashlib.sha256(body).digest()]
         self.events += 1
         return time
 
     def declare(self, actor, previous, body):
         name = body[16:].decode("latin-1")
-        if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", name) or previous != NONE:
-            raise Bad("declaration")
-        if actor != len(self.actors) + 1 or any(a[0] == name for a in self.actors):
-            raise Bad("declaration of %s" % name)
+        need(re.fullmatch(r"[A-Za-z0-9._-]{1,128}", name) and previous == NONE, "declaration")
+        need(actor == len(self.actors) + 1 and all(a[0] != name for a in self.actors),
+             "declaration of %s" % name)
         genesis = hashlib.sha256(b"theater-chain-1" + body[16:] + body[:16]).digest()
         self.actors.append([name, body[:16], 0, NONE, 0, genesis])
 
     def batch(self, data, at, limit):
         """One batch; returns its end in the file, its events and their times."""
         actor, kind, previous, body = self.frame(data, at, limit, self.position)
-        if kind != BATCH or len(body) != 32 or body[:8] != b"THbatch\x01" or actor:
-            raise Bad("no batch header")
+        need(kind == BATCH and len(body) == 32 and body[:8] == b"THbatch\x01" and not actor,
+             "no batch header")
         end, durable, stated, zero = struct.unpack_from("<QQII", body, 8)
         size = end - self.position
-        if size < 56 or size > limit - at or durable > self.position or zero:
-            raise Bad("batch bounds")
-        if previous != self.previous_batch:
-            raise Bad("batch link")
-        cursor, times = 56, []
+        need(56 <= size <= limit - at and durable <= self.position and not zero, "batch bounds")
+        need(previous == self.previous_batch, "batch link")
+        cursor, frames, times = 56, [], []
         while cursor < size:
-            place = self.position + cursor
             self.where = at + cursor
-            actor, kind, link, content = self.frame(data, at + cursor, at + size, place)
+            frames.append((self.frame(data, at + cursor, at + size, self.position + cursor),
+                           self.position + cursor, at + cursor))
+            cursor += FRAME.size + len(frames[-1][0][3])
+        for (actor, kind, link, content), place, self.where in frames:  # all are intact
             if kind == ACTOR:
                 self.declare(actor, link, content)
-            elif kind == EVENT:
-                times.append(self.event(actor, link, content, place))
             else:
-                raise Bad("unknown kind of frame")
-            cursor += FRAME.size + len(content)
-        if len(times) != stated:
-            raise Bad("batch counts its events wrongly")
+                need(kind == EVENT, "unknown kind of frame")
+                times.append(self.event(actor, link, content, place))
+        need(len(times) == stated, "batch counts its events wrongly")
         self.digest = hashlib.sha256(self.digest + data[at:at + size]).digest()
         self.previous_batch, self.position = self.position, end
         return at + size, times
@@ -207,15 +179,16 @@ class Log:
             raise Bad("footer")
 
     def durable_later(self, data, at):
+        """What is broken at `at` cannot be an unfinished write."""
         for hit in re.finditer(re.escape(b"THbatch\x01"), data[at + 25:]):
             start = at + 1 + hit.start()
             place = self.position + (start - at)
             try:
                 body = self.frame(data, start, len(data), place)[3]
+                if len(body) == 32 and struct.unpack_from("<Q", body, 16)[0] > self.position:
+                    return True
             except Bad:
-                continue
-            if len(body) == 32 and struct.unpack_from("<Q", body, 16)[0] > self.position:
-                return True
+                pass
         # A footer without its trailer is damage too, unless only zeros follow.
         try:
             body = self.frame(data, at, len(data), self.position)
@@ -229,8 +202,7 @@ def main(folder):
     log, number = Log(), 0
     try:
         for number in range(1, (numbers or [0])[-1] + 1):
-            if number not in numbers:
-                raise Bad("segment missing")
+            need(number in numbers, "segment missing")
             log.where = 0
             with open(os.path.join(folder, "%08d.log" % number), "rb") as file:
                 log.segment(file.read(), number, number == numbers[-1])

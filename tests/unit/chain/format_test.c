@@ -144,6 +144,10 @@ TEST(the_second_implementation_agrees) {
                         is_good);
         }
     }
+    for (size_t size = 0; size < last->size; size += last->size / 10) {
+        store_file(folder, "00000002.log", slice_of(last->data, size));
+        EXPECT(verify_in_python(folder) == (verify_log(folder).is_good ? 0 : 1));
+    }
     store_file(folder, "00000002.log", bytes_slice(last));
     EXPECT(verify_in_python(folder) == 0);
     bytes_unref(copy);

@@ -371,7 +371,8 @@ enum { SECTIONS_MAX = 200 };
 
 // A prefix of a component is a component only where a section ends.
 TEST(truncation_at_every_byte_is_survived) {
-    static const char *const FILES[] = {INPUTS "hostile.wasm", INPUTS "twice.wasm"};
+    static const char *const FILES[] = {INPUTS "hostile.wasm", INPUTS "twice.wasm",
+                                        SOURCE_FOLDER "/tests/fuzz/corpus/component/actor.wasm"};
     for (size_t i = 0; i < COUNT_OF(FILES); i++) {
         struct error error = {.code = OK};
         struct bytes *bytes = NULL;

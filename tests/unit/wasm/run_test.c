@@ -419,6 +419,65 @@ TEST(extended_constant_expressions_run_first) {
     with_guest_stack(extended_body, 0);
 }
 
+// The failed instance put a function into the table before it trapped; the function stays callable
+// as long as the table lives (core specification, 4.5.4: no roll-back).
+static void survivor_body(struct wasm_context *context) {
+    (void)context;
+    struct wasm_code *first_code = wat_code(exporter);
+    struct wasm_code *code = wat_code(
+        "(module (type $t (func (param i32) (result i32)))"
+        " (import \"a\" \"t\" (table 2 funcref)) (memory 1)"
+        " (func $plus (type $t) local.get 0 i32.const 8 i32.load i32.add)"
+        " (func $start i32.const 8 i32.const 5 i32.store unreachable)"
+        " (elem (i32.const 3) $plus) (start $start))");
+    struct wasm_instance *first = make(first_code, NULL), *none = NULL;
+    struct wasm_extern table = wasm_instance_export(first, 1);
+    struct error error = {0};
+    EXPECT(wasm_instantiate(code, &table, &budget, &none, &error) == ERR_TRAP);
+    EXPECT(wasm_instantiate(code, &table, &budget, &none, &error) == ERR_TRAP);
+    EXPECT(none == NULL);
+    EXPECT_U64(call(first, 4, 3, 10), 15);
+    wasm_code_unref(code);
+    wasm_instance_free(first);
+    wasm_code_unref(first_code);
+    EXPECT_U64(budget.memory_used_bytes, 0);
+}
+TEST(a_function_left_in_a_table_by_a_failed_start_stays_callable) {
+    with_guest_stack(survivor_body, 0);
+}
+
+static struct wasm_code *shared_code;
+
+static void parallel_body(struct wasm_context *context) {
+    for (int i = 0; i < 200; i++) {
+        struct wasm_instance *instance = make(shared_code, NULL);
+        EXPECT_U64(call(instance, 4, 100, 0), 0);
+        (void)call(instance, 3, 100, 42);
+        EXPECT_U64(call(instance, 1, 3, 0), 1);
+        EXPECT_U64(call(instance, 4, 100, 0), 42);
+        EXPECT(!call3(instance, 4, 0x7fffffff, 0, 0, NULL));
+        EXPECT(context->trap == WASM_TRAP_MEMORY_BOUNDS);
+        wasm_instance_free(instance);
+    }
+}
+static void *parallel_main(void *unused) {
+    (void)unused;
+    with_guest_stack(parallel_body, 0);
+    return NULL;
+}
+TEST(threads_run_instances_of_one_code) {
+    pthread_t threads[3];
+    shared_code = wat_code(grower);
+    wasm_watchdog_start();
+    for (size_t i = 0; i < COUNT_OF(threads); i++)
+        REQUIRE(pthread_create(&threads[i], NULL, parallel_main, NULL) == 0);
+    for (size_t i = 0; i < COUNT_OF(threads); i++)
+        REQUIRE(pthread_join(threads[i], NULL) == 0);
+    wasm_watchdog_stop();
+    wasm_code_unref(shared_code);
+    EXPECT_U64(budget.memory_used_bytes, 0);
+}
+
 int main(void) {
     return test_main();
 }
