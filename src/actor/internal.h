@@ -287,6 +287,7 @@ struct actor {
     struct wasm_budget budget;
     struct bytes *initial_state;
     struct turn *turn;          // parked, or in progress
+    struct turn *spare;         // ended in this run, with its fiber: the next one takes it
     struct message *ready;      // taken from the inbox, oldest first
     struct actor *last_target;  // keeps; most recent send's
     void *host_data;

@@ -316,10 +316,7 @@ static void finish_stop(struct actor *actor) {
     if (is_root && system->config.root_ended != NULL) {
         system->config.root_ended(system->config.root_context, actor_id(actor), actor->stop_reason);
     }
-    uint32_t tokens = actor->tokens;
-    actor->tokens = 0;
-    actor_unref(actor);  // the registry's
-    busy_drop(system, tokens);
+    actor_unref(actor);  // the registry's; the memory lasts until the task is idle
 }
 
 // ---- starting

@@ -41,7 +41,8 @@ static void release_big(struct buf *buf) {
 }
 
 static void turn_give(struct actor_system *system, struct turn *turn) {
-    arena_reset(&turn->arena);
+    sched_fiber_free(turn->fiber);
+    turn->fiber = NULL;
     release_big(&turn->calls);
     release_big(&turn->event);
     pthread_mutex_lock(&system->turn_lock);
@@ -330,10 +331,39 @@ static void turn_end(struct turn *turn) {
         message_free(turn->message);
         turn->message = NULL;
     }
-    sched_fiber_free(turn->fiber);
-    turn->fiber = NULL;
     actor->turn = NULL;
-    turn_give(actor->system, turn);
+    arena_reset(&turn->arena);
+    assert(actor->spare == NULL);
+    actor->spare = turn;
+}
+
+// At the end of a run: an actor that does nothing owns no stack.
+static void give_spare(struct actor *actor) {
+    if (actor->spare != NULL) {
+        turn_give(actor->system, actor->spare);
+        actor->spare = NULL;
+    }
+}
+
+// Gives a turn with a fiber that will run turn_main.
+static struct turn *turn_with_fiber(struct actor *actor) {
+    struct actor_system *system = actor->system;
+    uint64_t stack_bytes = actor->program->manifest->limits.stack_bytes;
+    struct turn *turn = actor->spare;
+    if (turn != NULL) {
+        actor->spare = NULL;
+        sched_fiber_renew(turn->fiber, turn_main, turn);
+        return turn;
+    }
+    turn = turn_take(system);
+    struct error error = {0};
+    if (sched_fiber_new(system->config.sched, stack_bytes, turn_main, turn, &turn->fiber, &error) !=
+        OK) {
+        fatal("%s", error.message);
+    }
+    struct sched_stack stack = sched_fiber_stack(turn->fiber);
+    wasm_context_init(&turn->context, stack.low, stack.guard_low);
+    return turn;
 }
 
 // Whether the result broke a limit of the actor's; says which in turn->error.
@@ -570,9 +600,8 @@ static void fill_arguments(struct turn *turn) {
 // Begins and runs a turn. Takes the message.
 static void turn_start(struct actor *actor, enum export_kind kind, bool is_instantiation,
                        struct message *message) {
-    struct actor_system *system = actor->system;
     const struct manifest_limits *limits = &actor->program->manifest->limits;
-    struct turn *turn = turn_take(system);
+    struct turn *turn = turn_with_fiber(actor);
     turn->actor = actor;
     turn->kind = kind;
     turn->is_instantiation = is_instantiation;
@@ -591,16 +620,6 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     turn->wait.is_armed = false;
     turn->wait.previous = NULL;
     turn->arena.limit_bytes = 4 * (limits->message_bytes + limits->state_bytes) + ARENA_EXTRA_BYTES;
-    struct error error = {0};
-    if (sched_fiber_new(system->config.sched, limits->stack_bytes, turn_main, turn, &turn->fiber,
-                        &error) != OK) {
-        // No stack to be had: the message is lost to this actor, as in a crash.
-        turn->error = error;
-        turn->fiber = NULL;
-        fatal("%s", error.message);
-    }
-    struct sched_stack stack = sched_fiber_stack(turn->fiber);
-    wasm_context_init(&turn->context, stack.low, stack.guard_low);
     wasm_context_begin(&turn->context, limits->turn_cpu_ms * 1000000U);
     actor->turn = turn;
     atomic_store_explicit(&actor->current, turn, memory_order_release);
@@ -627,30 +646,43 @@ void turn_init(struct actor *actor) {
     turn_start(actor, EXPORT_INIT, false, NULL);
 }
 
+// One part of the work: the rest of a parked turn, a step of the actor's life, or a message.
+// False when there is nothing to do now.
+static bool run_step(struct actor *actor) {
+    struct turn *turn = actor->turn;
+    if (turn != NULL) {
+        if (!atomic_load_explicit(&turn->wait_done, memory_order_acquire)) {
+            return false;
+        }
+        turn_resume(turn);
+        return true;
+    }
+    if (lifecycle_step(actor)) {
+        return true;
+    }
+    bool takes_messages = actor_status(actor) == ACTOR_RUNNING && !actor->is_stopping;
+    struct message *message = takes_messages ? mailbox_next(actor) : NULL;
+    if (message == NULL) {
+        return false;
+    }
+    start_message(actor, message);
+    return true;
+}
+
 enum sched_next actor_run(struct sched_task *task) {
     struct actor *actor = CONTAINER_OF(task, struct actor, task);
-    for (uint32_t steps = 0; steps < BATCH_STEPS; steps++) {
-        struct turn *turn = actor->turn;
-        if (turn != NULL) {
-            if (!atomic_load_explicit(&turn->wait_done, memory_order_acquire)) {
-                return SCHED_IDLE;
-            }
-            turn_resume(turn);
-            continue;
-        }
-        if (lifecycle_step(actor)) {
-            continue;
-        }
-        struct message *message = actor_status(actor) == ACTOR_RUNNING && !actor->is_stopping
-                                      ? mailbox_next(actor)
-                                      : NULL;
-        if (message == NULL) {
-            uint32_t tokens = actor->tokens;
-            actor->tokens = 0;
-            busy_drop(actor->system, tokens);
-            return SCHED_IDLE;
-        }
-        start_message(actor, message);
+    uint32_t steps = 0;
+    while (steps < BATCH_STEPS && run_step(actor)) {
+        steps++;
     }
-    return SCHED_AGAIN;
+    give_spare(actor);
+    if (steps == BATCH_STEPS) {
+        return SCHED_AGAIN;
+    }
+    if (actor->turn == NULL) {
+        uint32_t tokens = actor->tokens;
+        actor->tokens = 0;
+        busy_drop(actor->system, tokens);
+    }
+    return SCHED_IDLE;
 }
