@@ -49,11 +49,15 @@ struct program {
 };
 const char *export_name(enum export_kind kind);
 
-// What an actor may do: shared by children of one parent authority that run one program.
+// What an actor may do: shared by the children of one parent authority that run one program. Held
+// by those actors and by the authorities derived from it. Lock, but for what never changes.
 struct authority {
-    struct authority *next_sibling;   // lock: list of the parent's derived authorities
-    struct authority *first_derived;  // lock
-    struct program *program;          // keeps; NULL for the node's own
+    uint64_t references;
+    struct authority *parent;         // keeps; NULL for the node's own
+    struct authority *next_sibling;   // in the parent's list
+    struct authority *first_derived;  // borrowed: each leaves the list when it ends
+    // never changes
+    struct program *program;  // keeps; NULL for the node's own
     struct arena arena;
     struct permissions bound;
     struct permissions effective;
@@ -443,6 +447,8 @@ void lifecycle_crashed(struct actor *actor, const char *reason);
 // Owner: export returned err.
 void lifecycle_notify_error(struct actor *actor, struct slice text);
 void lifecycle_set_state(struct actor *actor, struct bytes *state);
+// Lock not held.
+void authority_unref(struct actor_system *system, struct authority *authority);
 // Lock held.
 void actor_request_stop(struct actor *actor, bool is_external, const char *reason);
 

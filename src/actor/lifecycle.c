@@ -21,7 +21,7 @@ static const struct manifest_supervision node_supervision = {.strategy = MANIFES
 // ---- creation
 // ------------------------------------------------------------------------------------
 
-// Lock held. The authority of actors that run `program` under `parent`.
+// Lock held. Gives a reference to the authority of actors that run `program` under `parent`.
 static struct authority *derive_authority(struct authority *parent, struct program *program,
                                           const struct manifest *parent_manifest) {
     struct authority *at = parent->first_derived;
@@ -29,10 +29,12 @@ static struct authority *derive_authority(struct authority *parent, struct progr
         at = at->next_sibling;
     }
     if (at != NULL) {
+        at->references++;
         return at;
     }
     struct authority *made = xcalloc(1, sizeof *made);
     arena_init(&made->arena, UINT64_MAX);
+    made->references = 1;
     made->program = program_ref(program);
     if (parent_manifest != NULL) {
         manifest_child_bound(parent_manifest, &parent->bound, &made->arena, &made->bound);
@@ -44,9 +46,39 @@ static struct authority *derive_authority(struct authority *parent, struct progr
     permissions_describe(&made->effective, &text);
     sha256(buf_slice(&text), made->hash);
     buf_release(&text);
+    // The lists in `bound` may be the parent's.
+    made->parent = parent;
+    parent->references++;
     made->next_sibling = parent->first_derived;
     parent->first_derived = made;
     return made;
+}
+
+// Lock held. Gives back one reference; an authority that ended is left to the caller.
+static struct authority *authority_drop(struct authority *authority) {
+    if (--authority->references > 0 || authority->parent == NULL) {
+        return NULL;
+    }
+    struct authority **link = &authority->parent->first_derived;
+    while (*link != authority) {
+        link = &(*link)->next_sibling;
+    }
+    *link = authority->next_sibling;
+    return authority;
+}
+
+void authority_unref(struct actor_system *system, struct authority *authority) {
+    while (authority != NULL) {
+        system_lock(system);
+        struct authority *ended = authority_drop(authority);
+        system_unlock(system);
+        authority = ended != NULL ? ended->parent : NULL;
+        if (ended != NULL) {
+            program_unref(ended->program);
+            arena_release(&ended->arena);
+            free(ended);
+        }
+    }
 }
 
 // Lock held. Puts the actor under its parent, or among the roots.

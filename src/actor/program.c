@@ -214,16 +214,17 @@ static void cached_program_free(struct cached_program *cached) {
     free(cached);
 }
 
+// `manifest_path` is NULL for a manifest that was given as text.
 static void remember_program(struct actor_system *system, const struct program_request *request,
-                             struct program *program, const struct file_stamp *manifest_stamp) {
+                             struct program *program, const char *manifest_path,
+                             const struct file_stamp *manifest_stamp) {
     const struct manifest *manifest = program->manifest;
-    bool is_text = manifest_is_text(request->manifest);
     if (request->has_state || manifest->init_state != NULL) {
         return;
     }
     struct cached_program *cached = xcalloc(1, sizeof *cached);
     cached->component_path = file_join(manifest->folder, manifest->component);
-    cached->manifest_path = is_text ? NULL : xstrdup(manifest->file);
+    cached->manifest_path = manifest_path != NULL ? xstrdup(manifest_path) : NULL;
     cached->manifest_stamp = *manifest_stamp;
     cached->program = program_ref(program);
     if (!take_stamp(cached->component_path, &cached->component_stamp)) {
@@ -264,17 +265,18 @@ void program_cache_release(struct actor_system *system) {
 
 enum { COMPONENT_MOST_BYTES = 256 * 1024 * 1024 };
 
-static enum status read_and_compile(struct actor_system *system, const struct manifest *manifest,
-                                    struct component **out, struct error *error) {
-    struct bytes *bytes = NULL;
-    enum status status =
-        manifest_read_component(manifest, NULL, COMPONENT_MOST_BYTES, &bytes, error);
-    if (status != OK) {
-        return status;
+// Gives the component in `bytes`: `known` when it is the same, compiled already.
+static enum status load_and_compile(struct actor_system *system, struct bytes *bytes,
+                                    struct component *known, struct component **out,
+                                    struct error *error) {
+    uint8_t hash[SHA256_BYTES];
+    sha256(bytes_slice(bytes), hash);
+    if (known != NULL && memcmp(component_hash(known), hash, sizeof hash) == 0) {
+        *out = component_ref(known);
+        return OK;
     }
     struct component *component = NULL;
-    status = component_load(bytes, NULL, &component, error);
-    bytes_unref(bytes);
+    enum status status = component_load(bytes, NULL, &component, error);
     if (status == OK) {
         status = component_compile(component, system->config.compiler, error);
     }
@@ -286,45 +288,57 @@ static enum status read_and_compile(struct actor_system *system, const struct ma
     return status;
 }
 
-// Gives the component that the manifest names, compiled.
+static void remember_component(struct actor_system *system, const char *path,
+                               const struct file_stamp *stamp, struct component *component) {
+    struct cached_component *entry = xcalloc(1, sizeof *entry);
+    *entry = (struct cached_component){.stamp = *stamp, .component = component_ref(component)};
+    pthread_mutex_lock(&system->program_lock);
+    struct cached_component *old = map_remove(&system->components, slice_text(path));
+    map_add(&system->components, slice_text(path), entry);
+    pthread_mutex_unlock(&system->program_lock);
+    if (old != NULL) {
+        component_unref(old->component);
+        free(old);
+    }
+}
+
+// Gives the component that the manifest names, compiled. A confined manifest's is always read,
+// because only the read goes through the confinement.
 static enum status get_component(struct actor_system *system, const struct manifest *manifest,
                                  struct component **out, struct error *error) {
     char *path = file_join(manifest->folder, manifest->component);
     struct file_stamp stamp = {0};
     bool has_stamp = take_stamp(path, &stamp);
-    struct component *found = NULL;
+    struct component *known = NULL;
+    bool is_same = false;
     pthread_mutex_lock(&system->program_lock);
     struct cached_component *cached = map_get_text(&system->components, path);
-    if (cached != NULL && has_stamp && same_stamp(&cached->stamp, &stamp)) {
-        found = component_ref(cached->component);
+    if (cached != NULL) {
+        known = component_ref(cached->component);
+        is_same = has_stamp && same_stamp(&cached->stamp, &stamp);
     }
     pthread_mutex_unlock(&system->program_lock);
     enum status status = OK;
-    // A confined manifest is read through its confinement even when the file is known.
-    if (found == NULL || manifest->confined_to != NULL) {
-        if (found != NULL) {
-            component_unref(found);
-            found = NULL;
+    if (is_same && manifest->confined_to == NULL) {
+        *out = component_ref(known);
+    } else {
+        struct bytes *bytes = NULL;
+        status = manifest_read_component(manifest, NULL, COMPONENT_MOST_BYTES, &bytes, error);
+        if (status == OK) {
+            status = load_and_compile(system, bytes, known, out, error);
         }
-        status = read_and_compile(system, manifest, &found, error);
+        bytes_unref(bytes);
+        if (status == OK && has_stamp) {
+            remember_component(system, path, &stamp, *out);
+        }
     }
-    if (status == OK && has_stamp) {
-        struct cached_component *entry = xcalloc(1, sizeof *entry);
-        *entry = (struct cached_component){.stamp = stamp, .component = component_ref(found)};
-        pthread_mutex_lock(&system->program_lock);
-        struct cached_component *old = map_remove(&system->components, slice_text(path));
-        map_add(&system->components, slice_text(path), entry);
-        pthread_mutex_unlock(&system->program_lock);
-        if (old != NULL) {
-            component_unref(old->component);
-            free(old);
-        }
+    if (known != NULL) {
+        component_unref(known);
     }
     if (status != OK) {
         error_context(error, "component %s", path);
     }
     free(path);
-    *out = found;
     return status;
 }
 
@@ -397,33 +411,33 @@ enum status program_load(struct actor_system *system, const struct program_reque
                                        .exact_state = request->is_exact_state,
                                        .confined_to = request->confined_to,
                                        .warn = warn};
+    // Stamped before the read: a change in between then shows as a different stamp later.
     struct file_stamp stamp = {0};
+    char *path = NULL;
+    const char *folder = request->folder != NULL ? request->folder : ".";
     if (!manifest_is_text(request->manifest)) {
-        // Before the read: a change in between then shows as a different stamp later.
         char *name = xstrndup(request->manifest.data, request->manifest.size);
-        char *path = file_join(request->folder != NULL ? request->folder : ".", name);
+        path = file_join(folder, name);
         (void)take_stamp(path, &stamp);
-        free(path);
         free(name);
     }
     struct manifest *manifest = NULL;
-    enum status status =
-        manifest_load(request->manifest, request->folder != NULL ? request->folder : ".", &options,
-                      &manifest, error);
-    if (status != OK) {
-        return status;
+    enum status status = manifest_load(request->manifest, folder, &options, &manifest, error);
+    struct program *program = NULL;
+    if (status == OK) {
+        program = xcalloc(1, sizeof *program);
+        atomic_init(&program->references, 1);
+        program->manifest = manifest;
+        status = build(system, program, error);
     }
-    struct program *program = xcalloc(1, sizeof *program);
-    atomic_init(&program->references, 1);
-    program->manifest = manifest;
-    status = build(system, program, error);
-    if (status != OK) {
+    if (status == OK) {
+        remember_program(system, request, program, path, &stamp);
+        *out = program;
+    } else if (program != NULL) {
         program_unref(program);
-        return status;
     }
-    remember_program(system, request, program, &stamp);
-    *out = program;
-    return OK;
+    free(path);
+    return status;
 }
 
 // ---- the loader thread

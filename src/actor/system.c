@@ -86,6 +86,7 @@ static void actor_free(struct actor *actor, bool has_workers) {
     bytes_unref(actor->initial_state);
     bytes_unref(actor->exit_data);
     bytes_unref(actor->id);
+    authority_unref(actor->system, actor->authority);
     program_unref(actor->program);
     free(actor->host_data);
     free(actor);
@@ -181,6 +182,7 @@ enum status actor_system_new(const struct actor_config *config, struct actor_sys
     pthread_cond_init(&system->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     pthread_cond_init(&system->loader_wake, NULL);
+    system->node.references = 1;
     permissions_everything(&system->node.bound);
     permissions_everything(&system->node.effective);
     loader_start(system);
@@ -188,32 +190,12 @@ enum status actor_system_new(const struct actor_config *config, struct actor_sys
     return OK;
 }
 
-static void free_derived(struct authority *authority) {
-    // Depth is that of the supervision tree's distinct programs; walked with an explicit list.
-    struct authority *list = authority->first_derived;
-    while (list != NULL) {
-        struct authority *one = list;
-        list = one->next_sibling;
-        if (one->first_derived != NULL) {
-            struct authority *last = one->first_derived;
-            while (last->next_sibling != NULL) {
-                last = last->next_sibling;
-            }
-            last->next_sibling = list;
-            list = one->first_derived;
-        }
-        program_unref(one->program);
-        arena_release(&one->arena);
-        free(one);
-    }
-}
-
 void actor_system_free(struct actor_system *system) {
     loader_stop(system);
     bury(system, false);
     assert(system->dead == NULL);
     assert(system->actors.live_count == 0);
-    free_derived(&system->node);
+    assert(system->node.first_derived == NULL);
     program_cache_release(system);
     turn_pool_release(system);
     map_release(&system->actors);

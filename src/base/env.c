@@ -50,23 +50,51 @@ static uint64_t next_seeded(struct env *env) {
     return z ^ (z >> 31);
 }
 
-void env_random(struct env *env, void *out, size_t size) {
-    uint8_t *at = out;
+static void kernel_random(uint8_t *out, size_t size) {
     while (size > 0) {
-        size_t part = size;
-        if (env->seeded) {
-            uint64_t word = next_seeded(env);
-            part = size < sizeof word ? size : sizeof word;
-            memcpy(at, &word, part);
-        } else {
-            ssize_t got = getrandom(at, size, 0);
-            if (got < 0 && errno != EINTR) {
-                fatal("the kernel gives no random bytes: errno %d", errno);
-            }
-            part = got > 0 ? (size_t)got : 0;
+        ssize_t got = getrandom(out, size, 0);
+        if (got < 0 && errno != EINTR) {
+            fatal("the kernel gives no random bytes: errno %d", errno);
         }
-        at += part;
+        size_t part = got > 0 ? (size_t)got : 0;
+        out += part;
         size -= part;
+    }
+}
+
+// Ids are drawn often and are small, a system call each would cost more than the rest of a message:
+// each thread keeps some bytes of the kernel's. What was given out is erased here.
+static void pooled_random(uint8_t *out, size_t size) {
+    static _Thread_local struct {
+        uint8_t bytes[512];
+        size_t left;
+    } pool;
+    if (pool.left < size) {
+        kernel_random(pool.bytes, sizeof pool.bytes);
+        pool.left = sizeof pool.bytes;
+    }
+    pool.left -= size;
+    memcpy(out, pool.bytes + pool.left, size);
+    memset(pool.bytes + pool.left, 0, size);
+}
+
+static void seeded_random(struct env *env, uint8_t *out, size_t size) {
+    while (size > 0) {
+        uint64_t word = next_seeded(env);
+        size_t part = size < sizeof word ? size : sizeof word;
+        memcpy(out, &word, part);
+        out += part;
+        size -= part;
+    }
+}
+
+void env_random(struct env *env, void *out, size_t size) {
+    if (env->seeded) {
+        seeded_random(env, out, size);
+    } else if (size <= 32) {
+        pooled_random(out, size);
+    } else {
+        kernel_random(out, size);
     }
 }
 

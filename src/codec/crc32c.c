@@ -7,8 +7,12 @@
 // those and chosen at run time. This is the project's only code that needs that.
 #if defined(__x86_64__)
 #include <nmmintrin.h>
-#define FAST_TARGET __attribute__((target("sse4.2")))
-#define FAST_IS_AVAILABLE() __builtin_cpu_supports("sse4.2")
+#include <wmmintrin.h>
+#define FAST_TARGET __attribute__((target("sse4.2,pclmul")))
+#define FAST_IS_AVAILABLE() (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul"))
+#define FAST_MULTIPLY(a, b)       \
+    ((uint64_t)_mm_cvtsi128_si64( \
+        _mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)(a)), _mm_cvtsi64_si128(b), 0)))
 #define FAST_8(crc, word) ((uint32_t)_mm_crc32_u64((crc), (word)))
 #define FAST_1(crc, byte) (_mm_crc32_u8((crc), (byte)))
 #elif defined(__aarch64__)
@@ -45,10 +49,45 @@ uint32_t crc32c_by_table(uint32_t before, struct slice input) {
     return ~crc;
 }
 
+#if defined(__x86_64__)
+enum { LANE_BYTES = 64, BLOCK_BYTES = 3 * LANE_BYTES };
+
+static inline uint64_t load(const uint8_t *at) {
+    uint64_t word = 0;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+// One block in three lanes at once, because the instruction takes three cycles but one may begin in
+// each. A lane's checksum is moved over the lanes behind it by a carry-less product with
+// x^(bits - 33) modulo the polynomial; the instruction itself then reduces the product.
+FAST_TARGET static uint32_t crc32c_block(uint32_t crc, const uint8_t *at) {
+    uint64_t lanes[3] = {crc, 0, 0};
+    for (size_t i = 0; i < LANE_BYTES; i += 8) {
+        lanes[0] = _mm_crc32_u64(lanes[0], load(at + i));
+        lanes[1] = _mm_crc32_u64(lanes[1], load(at + LANE_BYTES + i));
+        lanes[2] = _mm_crc32_u64(lanes[2], load(at + 2 * LANE_BYTES + i));
+    }
+    uint64_t moved = FAST_MULTIPLY(lanes[0], 0xd3b6092) ^ FAST_MULTIPLY(lanes[1], 0x9e4addf8);
+    return (uint32_t)(_mm_crc32_u64(0, moved) ^ lanes[2]);
+}
+#else
+enum { BLOCK_BYTES = INT32_MAX };  // the processors' own overlap is left to them
+
+static inline uint32_t crc32c_block(uint32_t crc, const uint8_t *at) {
+    (void)at;
+    return crc;
+}
+#endif
+
 FAST_TARGET static uint32_t crc32c_fast(uint32_t before, struct slice input) {
     uint32_t crc = ~before;
     const uint8_t *at = input.data;
     size_t left = input.size;
+    for (; BLOCK_BYTES != INT32_MAX && left >= BLOCK_BYTES;
+         left -= BLOCK_BYTES, at += BLOCK_BYTES) {
+        crc = crc32c_block(crc, at);
+    }
     for (; left >= 8; left -= 8, at += 8) {
         uint64_t word = 0;
         memcpy(&word, at, sizeof word);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/host.h"
 
+#include "codec/utf8.h"
+
 static const struct host_interface *const interfaces[] = {
     &host_runtime, &host_message_server, &host_supervisor, &host_timing, &host_random};
 
@@ -56,7 +58,10 @@ bool host_ok_bytes(struct component_call *call, struct slice content, struct val
 
 bool host_fail(struct component_call *call, const struct error *error, struct value *result) {
     struct value *text = host_alloc(call, 1, sizeof *text);
-    if (text == NULL || !host_copy(call, slice_text(error->message), text)) {
+    struct slice message = slice_text(error->message);
+    // A text that quotes the guest may have been cut within a character.
+    message.size = utf8_valid_prefix(message);
+    if (text == NULL || !host_copy(call, message, text)) {
         return false;
     }
     *result = (struct value){.items = text, .which = 1};

@@ -20,9 +20,9 @@ TEST(gives_the_published_values) {
 }
 
 TEST(table_and_instruction_agree_on_every_length_and_split) {
-    uint8_t bytes[64];
+    uint8_t bytes[640];
     for (size_t i = 0; i < sizeof bytes; i++) {
-        bytes[i] = (uint8_t)(i * 37 + 11);
+        bytes[i] = (uint8_t)(i * i * 37 + i / 7 + 11);
     }
     for (size_t start = 0; start < 8; start++) {
         for (size_t size = 0; size + start <= sizeof bytes; size++) {
