@@ -119,7 +119,7 @@ void record_value(struct buf *out, const struct component_type *type, const stru
             record_case(out, type, value);
             return;
     }
-    assert(!"unknown type kind");
+    assert(0 && "unknown type kind");
 }
 
 static void record_call_head(struct turn *turn, uint32_t items) {

@@ -593,7 +593,7 @@ static void fill_arguments(struct turn *turn) {
             tuple[0] = text_value(bytes_slice(message->child));
             break;
         case EXPORT_COUNT:
-            assert(!"not an export");
+            assert(0 && "not an export");
     }
 }
 

@@ -93,6 +93,7 @@ struct segment_header {
     uint64_t base;                 // position of its first batch
     uint8_t digest[SHA256_BYTES];  // of the log before this segment
 };
+// Writes the header with its magic, version and checksum.
 void segment_header_write(uint8_t at[SEGMENT_HEADER_BYTES], const struct segment_header *header);
 // False when it is not an intact header of a version that we read.
 bool segment_header_read(const uint8_t at[SEGMENT_HEADER_BYTES], struct segment_header *header);

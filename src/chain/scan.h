@@ -66,6 +66,8 @@ typedef enum scan_result {
     SCAN_FAILED,   // *error says what could not be read
 } scan_result;
 
+// Scans the segments of `folder` (kept until scan_release) from the first one; `with_digest` also
+// sums up what is read.
 void scan_init(struct scan *scan, const char *folder, bool with_digest);
 void scan_release(struct scan *scan);
 // Gives the next event or actor frame; its body borrows until the next call.

@@ -103,6 +103,7 @@ struct chain_log {
 
 // ---- registry (log.c), with `registry` held ----------------------------------------------------
 
+// Makes an actor without a number, or gives the new one its number (from 1, in order of the log).
 struct chain_actor *registry_add(struct chain_log *log, const char *id,
                                  const uint8_t nonce[CHAIN_NONCE_BYTES]);
 void registry_number(struct chain_log *log, struct chain_actor *actor);

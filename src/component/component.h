@@ -138,6 +138,7 @@ enum status component_load(struct bytes *bytes, const struct component_limits *l
 struct component *component_ref(struct component *component);
 void component_unref(struct component *component);
 
+// Imported functions, in the order in which the component declares them.
 uint32_t component_import_count(const struct component *component);
 const struct component_import *component_import_at(const struct component *component, uint32_t i);
 // Interfaces imported, also those of which only types are used; for "what does it need".

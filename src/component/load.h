@@ -26,6 +26,7 @@ enum sort {
     SORT_INSTANCE,
     SORT_COUNT
 };
+// "core func" and so on, for messages. Static storage.
 const char *sort_name(enum sort sort);
 
 // ---- definitions, one struct per sort --------------------------------------------------------
@@ -179,6 +180,7 @@ void *plan_push(void *items, uint32_t *count, uint32_t *capacity, size_t size);
 
 // ---- load_types.c ------------------------------------------------------------------------------
 
+// Reads one type definition into the current scope.
 void load_type(struct loader *loader);
 // After the name of an import or export declaration.
 struct extern_decl read_extern_decl(struct loader *loader);
@@ -191,6 +193,7 @@ void load_alias(struct loader *loader);
 
 // ---- load_core.c -------------------------------------------------------------------------------
 
+// Read one definition of their section; failures are kept in the loader.
 void load_module(struct loader *loader);
 void load_core_instance(struct loader *loader);
 const struct core_item *core_instance_export(struct loader *loader,
@@ -199,6 +202,7 @@ const struct core_item *core_instance_export(struct loader *loader,
 
 // ---- load_canon.c ------------------------------------------------------------------------------
 
+// Reads one canonical definition: lift, lower, or a resource's built-in function.
 void load_canon(struct loader *loader);
 
 #endif

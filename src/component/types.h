@@ -54,6 +54,7 @@ struct type_table {
     struct buf key;
 };
 
+// In place. Types outlive the table: they lie in `arena`.
 void type_table_init(struct type_table *table, struct arena *arena);
 void type_table_release(struct type_table *table);
 // The type object of a primitive (COMPONENT_BOOL … COMPONENT_STRING). Static storage.

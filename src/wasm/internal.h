@@ -156,6 +156,7 @@ void wasm_memory_free(wasm_rt_memory_t *memory);
 struct wasm_table {
     WASM_RT_TABLE(void);
 };
+// Accounts the elements to the budget; false when it or the system has no more.
 bool wasm_table_allocate(struct wasm_table *table, uint32_t size, uint32_t max_size,
                          enum wasm_type element, struct wasm_budget *budget);
 // The new elements are undefined: the caller fills them.
@@ -170,7 +171,6 @@ uint32_t wasm_type_id(const struct wasm_func_type *type);
 // ---- trap.c: contexts, frames, signals ---------------------------------------------------------
 
 // About where the stack ends now; a variable's address could lie on a sanitizer's fake stack.
-#define STACK_POINTER() __builtin_frame_address(0)
 
 struct wasm_frame {
     sigjmp_buf jump;
@@ -209,6 +209,8 @@ bool wasm_guard(wasm_rt_thunk body, void *instance, uint64_t *slots);
 void wasm_guest_leave(struct wasm_context *context);
 void wasm_guest_enter(struct wasm_context *context);  // may trap: the deadline
 
+// The threads that the watchdog looks at: each adds and removes itself. And the signal that
+// interrupts one.
 void wasm_watchdog_add(struct wasm_thread *thread);
 void wasm_watchdog_remove(struct wasm_thread *thread);
 int wasm_interrupt_signal(void);

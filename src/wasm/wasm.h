@@ -42,6 +42,7 @@ struct wasm_func_type {
     const uint8_t *params;   // enum wasm_type, param_count of them
     const uint8_t *results;  // enum wasm_type, result_count of them
 };
+// Whether parameters and results are the same, in order.
 bool wasm_func_type_equal(const struct wasm_func_type *a, const struct wasm_func_type *b);
 
 struct wasm_limits {

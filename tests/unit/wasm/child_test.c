@@ -49,7 +49,7 @@ TEST(a_process_left_behind_is_ended) {
     struct error error = {0};
     EXPECT_OK(shell("sleep 61 >/dev/null 2>&1 & echo $!", 120, &output, &error), error);
     char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%d/cmdline", atoi(buf_text(&output)));
+    (void)snprintf(path, sizeof path, "/proc/%d/cmdline", (int)strtol(buf_text(&output), NULL, 10));
     // Killed, though perhaps not yet reaped: a dead process has no command line.
     for (int i = 0; i < 1000; i++) {
         FILE *file = fopen(path, "r");

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * libtheater: run actors that are WebAssembly components inside a program of your own.
+ *
+ * A node owns a data folder (the chains of its actors) and threads. Functions may be called from
+ * any thread of the program at any time between open and close, unless a comment says otherwise.
+ * Nothing here is called from signal handlers.
+ *
+ * Errors: every function that can fail returns THEATER_OK or a code, and fills the caller's
+ * struct theater_error (which may be NULL) with one sentence for people.
+ */
+#ifndef THEATER_THEATER_H
+#define THEATER_THEATER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define THEATER_VERSION "0.1.0"
+#define THEATER_ID_BYTES 129 /* the longest actor id and its NUL */
+#define THEATER_NO_TIMEOUT UINT64_MAX
+
+typedef struct theater_node theater_node;
+
+typedef enum theater_status {
+    THEATER_OK = 0,
+    THEATER_INVALID,     /* bad input: the message says what and where */
+    THEATER_UNSUPPORTED, /* something this release does not do */
+    THEATER_NOT_FOUND,   /* file, actor */
+    THEATER_DENIED,      /* permission */
+    THEATER_BUSY,        /* data folder in use, mailbox full */
+    THEATER_TIMEOUT,
+    THEATER_CLOSED,      /* the actor ended, crashed or is stopping */
+    THEATER_ACTOR_ERROR, /* the actor answered with an error: its text is the message */
+    THEATER_DAMAGED,     /* a chain or file is not what was written */
+    THEATER_FAILED       /* anything else: input/output, limits */
+} theater_status;
+
+struct theater_error {
+    theater_status status;
+    char message[1024]; /* UTF-8 */
+};
+
+struct theater_node_config {
+    const char *data_folder; /* NULL: $THEATER_HOME, else ~/.theater */
+    uint32_t workers;        /* threads that run actors; 0: as many as CPUs */
+    int never_compile;       /* only components whose code is in the cache */
+    int quiet;               /* actors' log lines are not written to stderr */
+};
+
+/* The library's version; static storage. */
+const char *theater_version(void);
+
+/* Opens the data folder (created if absent) and starts the threads. Gives a node. */
+theater_status theater_node_open(const struct theater_node_config *config, theater_node **node,
+                                 struct theater_error *error);
+/* Stops all actors, children before parents, writes their chains out, ends the threads and frees
+ * the node, also when it reports an error. No other call may be in progress. */
+theater_status theater_node_close(theater_node *node, struct theater_error *error);
+
+/* Starts an actor and waits until its init has returned. `manifest` is a path or TOML text; `id`
+ * NULL takes the manifest's or a generated one; `state` (NULL: none) is JSON, merged over the
+ * manifest's initial state. The id is written to `written_id`. */
+theater_status theater_actor_start(theater_node *node, const char *manifest, const char *id,
+                                   const void *state, size_t state_size,
+                                   char written_id[THEATER_ID_BYTES], struct theater_error *error);
+/* A one-way message. The bytes are copied. */
+theater_status theater_actor_send(theater_node *node, const char *id, const void *message,
+                                  size_t size, struct theater_error *error);
+/* A request; waits for the reply. Gives the reply: release it with theater_free. */
+theater_status theater_actor_request(theater_node *node, const char *id, const void *message,
+                                     size_t size, uint64_t timeout_ms, void **reply,
+                                     size_t *reply_size, struct theater_error *error);
+/* Waits until nothing is left to do for any actor. 1: idle; 0: the time passed first. */
+int theater_node_wait_idle(theater_node *node, uint64_t timeout_ms);
+/* The number of actors that exist. */
+uint64_t theater_node_actor_count(theater_node *node);
+
+/* Verifies the chains in a data folder from its files alone; a node may be using it. `actor` NULL
+ * verifies all. THEATER_DAMAGED: the message names the first bad event. `events` (may be NULL) is
+ * the number of events that verified. */
+theater_status theater_chain_verify(const char *data_folder, const char *actor, uint64_t *events,
+                                    struct theater_error *error);
+
+/* Releases memory that a function here gave. NULL is fine. */
+void theater_free(void *memory);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// The public API with real actors: what a program that embeds a node would do.
+#include "theater/theater.h"
+
+#include "base/file.h"
+#include "test.h"
+
+#define COUNTER SOURCE_FOLDER "/examples/counter/manifest.toml"
+#define PROBE SOURCE_FOLDER "/tests/guests/probe/manifest.toml"
+
+static theater_node *open_node(const char *folder) {
+    struct theater_node_config config = {.data_folder = folder, .workers = 2, .quiet = 1};
+    struct theater_error error;
+    theater_node *node = NULL;
+    if (theater_node_open(&config, &node, &error) != THEATER_OK) {
+        test_report(__FILE__, __LINE__, "node: %s", error.message);
+        longjmp(test_end, 1);
+    }
+    return node;
+}
+
+static void start(theater_node *node, const char *manifest, const char *id) {
+    struct theater_error error;
+    char written[THEATER_ID_BYTES];
+    if (theater_actor_start(node, manifest, id, NULL, 0, written, &error) != THEATER_OK) {
+        test_report(__FILE__, __LINE__, "%s: %s", manifest, error.message);
+        longjmp(test_end, 1);
+    }
+    EXPECT_TEXT(written, id);
+}
+
+// The reply as text in `out`, or the error's text.
+static theater_status ask(theater_node *node, const char *id, const char *question, char *out,
+                          size_t capacity) {
+    struct theater_error error;
+    void *reply = NULL;
+    size_t size = 0;
+    theater_status status =
+        theater_actor_request(node, id, question, strlen(question), 20000, &reply, &size, &error);
+    (void)snprintf(out, capacity, "%.*s", status == THEATER_OK ? (int)size : 1000,
+                   status == THEATER_OK ? (const char *)reply : error.message);
+    theater_free(reply);
+    return status;
+}
+
+static void close_node(theater_node *node) {
+    struct theater_error error;
+    EXPECT_U64(theater_node_close(node, &error), THEATER_OK);
+}
+
+TEST(an_actor_counts_and_its_chain_verifies) {
+    const char *folder = test_folder();
+    theater_node *node = open_node(folder);
+    start(node, COUNTER, "c");
+    struct theater_error error;
+    EXPECT_U64(theater_actor_send(node, "c", "x", 1, &error), THEATER_OK);
+    char text[1024];
+    EXPECT_U64(ask(node, "c", "{\"action\":\"get\"}", text, sizeof text), THEATER_OK);
+    EXPECT_TEXT(text, "{\"count\":1}");
+    EXPECT_U64(ask(node, "c", "nonsense", text, sizeof text), THEATER_ACTOR_ERROR);
+    EXPECT_CONTAINS(text, "unknown action");
+    EXPECT(theater_node_wait_idle(node, 10000) == 1);
+    EXPECT_U64(theater_node_actor_count(node), 1);
+    close_node(node);
+    uint64_t events = 0;
+    EXPECT_U64(theater_chain_verify(folder, "c", &events, &error), THEATER_OK);
+    EXPECT(events >= 7);
+}
+
+TEST(requests_to_nobody_and_wrong_manifests_say_why) {
+    theater_node *node = open_node(test_folder());
+    char text[1024];
+    EXPECT_U64(ask(node, "nobody", "x", text, sizeof text), THEATER_NOT_FOUND);
+    EXPECT_CONTAINS(text, "nobody");
+    struct theater_error error;
+    char written[THEATER_ID_BYTES];
+    EXPECT_U64(theater_actor_start(node, "/nowhere/at/all.toml", NULL, NULL, 0, written, &error),
+               THEATER_NOT_FOUND);
+    EXPECT_CONTAINS(error.message, "/nowhere/at/all.toml");
+    EXPECT_U64(theater_actor_start(node, COUNTER, "no spaces", NULL, 0, written, &error),
+               THEATER_INVALID);
+    close_node(node);
+}
+
+TEST(two_waiting_for_each_other_is_an_error_that_names_the_cycle) {
+    theater_node *node = open_node(test_folder());
+    start(node, PROBE, "a");
+    start(node, PROBE, "b");
+    char text[1024];
+    // b asks a, which waits for b.
+    EXPECT_U64(ask(node, "a", "request b request a echo x", text, sizeof text),
+               THEATER_ACTOR_ERROR);
+    EXPECT_CONTAINS(text, "b -> a -> b");
+    close_node(node);
+}
+
+TEST(a_looping_actor_delays_no_other) {
+    theater_node *node = open_node(test_folder());
+    start(node, PROBE, "loops");
+    start(node, PROBE, "works");
+    struct theater_error error;
+    EXPECT_U64(theater_actor_send(node, "loops", "loop", 4, &error), THEATER_OK);
+    char text[1024];
+    for (int i = 0; i < 50; i++) {
+        EXPECT_U64(ask(node, "works", "echo still here", text, sizeof text), THEATER_OK);
+        EXPECT_TEXT(text, "still here");
+    }
+    close_node(node);
+}
+
+TEST(stopping_fails_a_waiting_request) {
+    theater_node *node = open_node(test_folder());
+    start(node, PROBE, "sleeper");
+    struct theater_error error;
+    EXPECT_U64(theater_actor_send(node, "sleeper", "sleep 600000", 12, &error), THEATER_OK);
+    // The sleep ends with the stop: closing does not take ten minutes.
+    close_node(node);
+}
+
+TEST(a_crash_tells_the_requester_the_reason) {
+    theater_node *node = open_node(test_folder());
+    start(node, PROBE, "a");
+    start(node, PROBE, "b");
+    char text[1024];
+    EXPECT_U64(ask(node, "a", "request b trap", text, sizeof text), THEATER_ACTOR_ERROR);
+    EXPECT_CONTAINS(text, "unreachable");
+    close_node(node);
+}
+
+TEST(one_data_folder_has_one_node) {
+    const char *folder = test_folder();
+    theater_node *node = open_node(folder);
+    struct theater_node_config config = {.data_folder = folder};
+    struct theater_error error;
+    theater_node *second = NULL;
+    EXPECT_U64(theater_node_open(&config, &second, &error), THEATER_BUSY);
+    EXPECT_CONTAINS(error.message, "in use by process");
+    close_node(node);
+}
+
+int main(void) {
+    return test_main();
+}
