@@ -312,6 +312,11 @@ static enum status read_state(const char *state, struct bytes **out, struct erro
     if (access(state, F_OK) == 0) {
         return file_read(state, STATE_MOST_BYTES, out, error);
     }
+    // A mistyped file name should not be told that it is bad JSON.
+    if (strchr("{[\"-0123456789tfn \t\n", state[0]) == NULL || strchr(state, '/') == state) {
+        return error_set(error, ERR_NOT_FOUND, "--state %s: neither a file that exists nor JSON",
+                         state);
+    }
     *out = bytes_copy(slice_text(state));
     return OK;
 }
