@@ -347,6 +347,8 @@ struct actor_system {
     struct authority node;   // the node's own bound
     _Atomic int64_t busy;    // activity tokens; 0: idle
     _Atomic uint32_t idle_waiters;
+    _Atomic uint32_t parked;  // turns that wait, each with a stack of its own
+    uint32_t parked_most;     // fewer than there are stacks, so that turns can always begin
     // program cache and loader
     pthread_mutex_t program_lock;
     struct map programs;    // key -> cache entry (program.c)

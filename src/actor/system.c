@@ -182,6 +182,8 @@ enum status actor_system_new(const struct actor_config *config, struct actor_sys
     pthread_cond_init(&system->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     pthread_cond_init(&system->loader_wake, NULL);
+    uint32_t stacks = sched_stack_limit(config->sched);
+    system->parked_most = stacks - stacks / 4;
     system->node.references = 1;
     permissions_everything(&system->node.bound);
     permissions_everything(&system->node.effective);

@@ -137,12 +137,17 @@ enum status turn_wait(struct turn *turn, struct actor *edge, struct message *eff
                       struct error *error) {
     struct actor *self = turn->actor;
     enum status status = OK;
+    // Relaxed: a bound on memory that orders nothing.
+    uint32_t parked = atomic_fetch_add_explicit(&self->system->parked, 1, memory_order_relaxed);
     if (atomic_load(&self->stop_requested) || self->must_crash) {
         status = error_set(error, ERR_STOPPING, "actor is stopping");
+    } else if (parked >= self->system->parked_most) {
+        status = error_set(error, ERR_LIMIT, "too many actors wait at once (%u)", parked);
     } else if (edge != NULL && would_close_cycle(self, edge, error)) {
         status = ERR_DEADLOCK;
     }
     if (status != OK) {
+        atomic_fetch_sub_explicit(&self->system->parked, 1, memory_order_relaxed);
         turn->wait.is_armed = false;
         completion_unlink(&turn->wait);
         system_unlock(self->system);
@@ -162,6 +167,7 @@ enum status turn_wait(struct turn *turn, struct actor *edge, struct message *eff
     turn->timer_status = timer_status;
     turn->phase = TURN_WAITING;
     sched_fiber_park(turn->fiber);
+    atomic_fetch_sub_explicit(&self->system->parked, 1, memory_order_relaxed);
     // The value belongs to this turn now: the completion is not armed any more.
     struct bytes *answer = turn->wait.value;
     turn->wait.value = NULL;

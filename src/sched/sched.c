@@ -168,6 +168,10 @@ void sched_free(struct sched *sched) {
     free(sched);
 }
 
+uint32_t sched_stack_limit(const struct sched *sched) {
+    return sched->stacks.limit;
+}
+
 uint32_t sched_worker_count(const struct sched *sched) {
     return sched->worker_count;
 }

@@ -59,6 +59,8 @@ enum status sched_new(const struct sched_config *config, struct sched **out,
 // armed timers do not fire. All fibers must have been freed. Never from a thread of the scheduler.
 void sched_free(struct sched *sched);
 uint32_t sched_worker_count(const struct sched *sched);
+// Most fiber stacks that may exist at once.
+uint32_t sched_stack_limit(const struct sched *sched);
 
 // In place; the task is idle. It keeps `sched`, which must outlive it.
 void sched_task_init(struct sched_task *task, struct sched *sched, sched_run_fn run);
