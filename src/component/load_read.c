@@ -26,7 +26,8 @@ void fail(struct loader *loader, enum status code, const char *format, ...) {
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     loader->status = code;
-    (void)error_set(loader->error, code, "byte %zu: %s", loader->at, text);
+    (void)error_set(loader->error, code, "byte %zu: %s%s", loader->at, text,
+                    code == ERR_UNSUPPORTED ? ": not supported by this release" : "");
 }
 
 uint8_t peek_byte(struct loader *loader) {
