@@ -66,7 +66,7 @@ static void kernel_random(uint8_t *out, size_t size) {
 // each thread keeps some bytes of the kernel's. What was given out is erased here.
 static void pooled_random(uint8_t *out, size_t size) {
     static _Thread_local struct {
-        uint8_t bytes[512];
+        uint8_t bytes[4096];
         size_t left;
     } pool;
     if (pool.left < size) {
