@@ -2,6 +2,9 @@
 // One side of a canonical ABI call: a guest's memory and how to get room in it. Private to the
 // room.
 //
+// Guest functions are entered in the frame of the whole component_call: when one traps, none of
+// the functions here returns. They hold nothing but arena memory.
+//
 // Guest addresses are used through guest_range alone. Pointers it gives end with the next guest
 // call (guest_alloc is one): memory may have grown and moved.
 #ifndef COMPONENT_GUEST_H
@@ -13,7 +16,8 @@ struct guest {
     uint8_t *data;  // of the memory; fetched again after every guest call
     uint64_t size;
     const struct wasm_memory *memory;  // NULL: the canonical options give none
-    const struct wasm_func *realloc;   // NULL: the same
+    const struct wasm_entry *realloc;  // NULL: the same
+    struct wasm_context *context;      // that the guest's functions run on
     uint8_t *owner_flags;              // of the component instantiation: OWNER_…
     struct arena *arena;               // where lifted values go
     enum string_encoding encoding;
@@ -22,8 +26,7 @@ struct guest {
 // State of one component instantiation, for the rules of CanonicalABI.md about entering, leaving.
 enum { OWNER_ENTERED = 1, OWNER_MAY_NOT_LEAVE = 2 };
 
-// Records a trap with its text on the current context; returns false. Traps of the guest itself
-// are recorded by wasm_call: such a failure is passed on as it is.
+// Records a trap with its text on the current context; returns false.
 bool guest_trap(const char *format, ...) PRINTF_LIKE(1, 2);
 
 static inline void guest_refresh(struct guest *guest) {
@@ -46,20 +49,18 @@ bool guest_alloc(struct guest *guest, uint32_t align, uint64_t size, uint32_t *o
 
 // ---- lift.c ------------------------------------------------------------------------------------
 
-// Reads a value from core values, moving *slots behind them.
-bool lift_flat(struct guest *guest, const struct component_type *type, const uint64_t **slots,
+// Reads a value from the type's flat_count core values at `slots`.
+bool lift_flat(struct guest *guest, const struct component_type *type, const uint64_t *slots,
                struct value *out);
 // Reads a value of the type from `at`, checking alignment and bounds first.
 bool lift_at(struct guest *guest, const struct component_type *type, uint32_t at,
              struct value *out);
-// Memory for `count` values in the arena, or NULL after trapping.
-struct value *lift_values(struct arena *arena, uint64_t count);
 
 // ---- lower.c -----------------------------------------------------------------------------------
 
-// Writes a value as core values, moving *slots behind them.
+// Writes a value as the type's flat_count core values to `slots`.
 bool lower_flat(struct guest *guest, const struct component_type *type, const struct value *value,
-                uint64_t **slots);
+                uint64_t *slots);
 // Writes a value to `at`, checking alignment and bounds first.
 bool lower_at(struct guest *guest, const struct component_type *type, const struct value *value,
               uint32_t at);

@@ -2,9 +2,9 @@
 // Instances: running the plan, calling exports, and the way back from guests into host functions or
 // other parts of the same component (CanonicalABI.md, "canon lift", "canon lower").
 //
-// A trap is recorded once, in the context: by wasm_call for the guest's own, by guest_trap for
-// ours. From there on everything returns false, up to the innermost wasm_call (wasm_raise(NULL)
-// passes it through the guest frames between) and in the end to component_call, which writes the
+// A trap is recorded once, in the context, and ends the component_call as a whole. A guest's own
+// unwinds to its wasm_run at once. Ours (guest_trap) returns false up to there, or up to the guest
+// function that called us, whose frames wasm_raise(NULL) unwinds. component_call writes the
 // sentence.
 #include <assert.h>
 #include <stdarg.h>
@@ -36,7 +36,7 @@ struct component_instance {
     uint32_t core_count;  // instantiated so far
     struct wasm_instance **cores;
     struct wasm_memory **memories;
-    struct wasm_func *functions;
+    struct wasm_entry *functions;
     struct lowered *lowered;
     struct stub *stubs;
     uint8_t *owner_flags;
@@ -99,7 +99,9 @@ const struct component_func_type *component_call_type(struct component_call *cal
 // ---------------------------------------------------------------------------------------
 
 static inline void guest_init(struct guest *guest, struct component_instance *instance,
+                              struct wasm_context *context,
                               const struct plan_signature *signature) {
+    guest->context = context;
     guest->owner_flags = &instance->owner_flags[signature->owner];
     guest->arena = instance->arena;
     guest->encoding = signature->encoding;
@@ -120,16 +122,10 @@ static bool lower_params(struct guest *guest, const struct plan_signature *signa
     if (signature->params == NULL) {
         return true;
     }
-    if (!signature->params_in_memory) {
-        const struct component_func_type *type = signature->type;
-        for (uint32_t i = 0; i < type->param_count; i++) {
-            if (!lower_flat(guest, type->params[i], &args[i], &slots)) {
-                return false;
-            }
-        }
-        return true;
-    }
     struct value tuple = {.items = args};
+    if (!signature->params_in_memory) {
+        return lower_flat(guest, signature->params, &tuple, slots);
+    }
     uint32_t at = 0;
     if (!lower_new(guest, signature->params, &tuple, &at)) {
         return false;
@@ -138,18 +134,19 @@ static bool lower_params(struct guest *guest, const struct plan_signature *signa
     return true;
 }
 
-static bool run_post_return(struct component_instance *instance, const struct plan_lift *lift,
-                            uint64_t slot) {
+static bool run_post_return(struct component_instance *instance, struct wasm_context *context,
+                            const struct plan_lift *lift, uint64_t slot) {
     uint8_t *flags = &instance->owner_flags[lift->signature.owner];
     assert((*flags & OWNER_MAY_NOT_LEAVE) == 0);
     *flags |= OWNER_MAY_NOT_LEAVE;
-    bool done = wasm_call(&instance->functions[lift->post_return], &slot);
+    bool done = wasm_enter(context, &instance->functions[lift->post_return], &slot);
     *flags &= (uint8_t)~OWNER_MAY_NOT_LEAVE;
     return done;
 }
 
-static bool call_lift(struct component_instance *instance, const struct plan_lift *lift,
-                      const struct value *args, struct value *result) {
+static bool call_lift(struct component_instance *instance, struct wasm_context *context,
+                      const struct plan_lift *lift, const struct value *args,
+                      struct value *result) {
     const struct plan_signature *signature = &lift->signature;
     uint8_t *flags = &instance->owner_flags[signature->owner];
     if ((*flags & OWNER_ENTERED) != 0) {
@@ -158,24 +155,23 @@ static bool call_lift(struct component_instance *instance, const struct plan_lif
     // Never taken back on a trap: the instance stays closed.
     *flags |= OWNER_ENTERED;
     struct guest guest;
-    guest_init(&guest, instance, signature);
+    guest_init(&guest, instance, context, signature);
     uint64_t slots[FLAT_PARAMS_MAX + 1];
     slots[0] = 0;
     if (!lower_params(&guest, signature, args, slots) ||
-        !wasm_call(&instance->functions[lift->callee], slots)) {
+        !wasm_enter(context, &instance->functions[lift->callee], slots)) {
         return false;
     }
     const struct component_type *type = signature->type->result;
     if (type != NULL) {
         guest_refresh(&guest);
-        const uint64_t *flat = slots;
         bool done = signature->result_in_memory ? lift_at(&guest, type, (uint32_t)slots[0], result)
-                                                : lift_flat(&guest, type, &flat, result);
+                                                : lift_flat(&guest, type, slots, result);
         if (!done) {
             return false;
         }
     }
-    if (lift->post_return != PLAN_NONE && !run_post_return(instance, lift, slots[0])) {
+    if (lift->post_return != PLAN_NONE && !run_post_return(instance, context, lift, slots[0])) {
         return false;
     }
     *flags &= (uint8_t)~OWNER_ENTERED;
@@ -198,12 +194,14 @@ static bool call_import(struct component_instance *instance, uint32_t index,
     return !instance->is_dead || guest_trap("cannot enter component instance");
 }
 
-static bool call_target(struct component_instance *instance, struct plan_target target,
-                        const struct plan_lower *plan, const struct value *args,
-                        struct value *result) {
-    return target.is_import ? call_import(instance, target.index, plan, args, result)
-                            : call_lift(instance, &instance->linked->component->lifts[target.index],
-                                        args, result);
+static bool call_target(struct component_instance *instance, struct wasm_context *context,
+                        struct plan_target target, const struct plan_lower *plan,
+                        const struct value *args, struct value *result) {
+    if (target.is_import) {
+        return call_import(instance, target.index, plan, args, result);
+    }
+    const struct plan_lift *lift = &instance->linked->component->lifts[target.index];
+    return call_lift(instance, context, lift, args, result);
 }
 
 static bool lift_params(struct guest *guest, const struct plan_signature *signature,
@@ -212,26 +210,12 @@ static bool lift_params(struct guest *guest, const struct plan_signature *signat
         *out = NULL;
         return true;
     }
-    if (signature->params_in_memory) {
-        struct value tuple;
-        if (!lift_at(guest, signature->params, (uint32_t)slots[0], &tuple)) {
-            return false;
-        }
-        *out = tuple.items;
-        return true;
-    }
-    const struct component_func_type *type = signature->type;
-    struct value *values = lift_values(guest->arena, type->param_count);
-    if (values == NULL) {
-        return false;
-    }
-    for (uint32_t i = 0; i < type->param_count; i++) {
-        if (!lift_flat(guest, type->params[i], &slots, &values[i])) {
-            return false;
-        }
-    }
-    *out = values;
-    return true;
+    struct value tuple = {.items = NULL};
+    bool done = signature->params_in_memory
+                    ? lift_at(guest, signature->params, (uint32_t)slots[0], &tuple)
+                    : lift_flat(guest, signature->params, slots, &tuple);
+    *out = tuple.items;
+    return done;
 }
 
 static bool call_lowered(struct component_instance *instance, const struct plan_lower *plan,
@@ -240,12 +224,14 @@ static bool call_lowered(struct component_instance *instance, const struct plan_
     if ((instance->owner_flags[signature->owner] & OWNER_MAY_NOT_LEAVE) != 0) {
         return guest_trap("cannot leave component instance");
     }
+    // Still the current one after a host function has waited: it goes with the stack.
+    struct wasm_context *context = wasm_context_current();
     struct guest guest;
-    guest_init(&guest, instance, signature);
+    guest_init(&guest, instance, context, signature);
     const struct value *args = NULL;
     struct value result = {.bits = 0};
     if (!lift_params(&guest, signature, slots, &args) ||
-        !call_target(instance, plan->target, plan, args, &result)) {
+        !call_target(instance, context, plan->target, plan, args, &result)) {
         return false;
     }
     const struct component_type *type = signature->type->result;
@@ -256,8 +242,7 @@ static bool call_lowered(struct component_instance *instance, const struct plan_
     if (signature->result_in_memory) {
         return lower_at(&guest, type, &result, (uint32_t)slots[signature->flat_param_count]);
     }
-    uint64_t *flat = slots;
-    return lower_flat(&guest, type, &result, &flat);
+    return lower_flat(&guest, type, &result, slots);
 }
 
 // wasm_host_fn of every lowered function.
@@ -293,20 +278,22 @@ static struct component_instance *instance_new(struct component_linked *linked, 
     size_t memories = size;
     size += component->memory_count * sizeof(struct wasm_memory *);
     size_t functions = size;
-    size += component->function_count * sizeof(struct wasm_func);
+    size += component->function_count * sizeof(struct wasm_entry);
     size_t lowered = size;
     size += component->lower_count * sizeof(struct lowered);
     size_t stubs = size;
     size += component->stub_count * sizeof(struct stub);
     size_t flags = size;
     size += component->owner_count;
-    uint8_t *block = xcalloc(1, size);
+    // Not calloc: glibc's, before 2.41, goes past the thread's cache of freed blocks.
+    uint8_t *block = xmalloc(size);
+    memset(block, 0, size);
     struct component_instance *instance = (struct component_instance *)(void *)block;
     instance->linked = component_linked_ref(linked);
     instance->owner = owner;
     instance->cores = (struct wasm_instance **)(void *)(block + cores);
     instance->memories = (struct wasm_memory **)(void *)(block + memories);
-    instance->functions = (struct wasm_func *)(void *)(block + functions);
+    instance->functions = (struct wasm_entry *)(void *)(block + functions);
     instance->lowered = (struct lowered *)(void *)(block + lowered);
     instance->stubs = (struct stub *)(void *)(block + stubs);
     instance->owner_flags = block + flags;
@@ -343,9 +330,11 @@ static void fill(struct component_instance *instance, uint32_t slot) {
     const struct component *component = instance->linked->component;
     for (uint32_t i = 0; i < component->function_count; i++) {
         const struct core_ref *ref = &component->functions[i];
-        bool wanted = ref->source == CORE_EXPORT ? ref->index == slot : slot == UINT32_MAX;
-        if (wanted) {
-            instance->functions[i] = resolve(instance, ref).of.func;
+        if (ref->source == CORE_EXPORT && ref->index == slot) {
+            instance->functions[i] = wasm_instance_entry(instance->cores[slot], ref->export_index);
+        } else if (ref->source != CORE_EXPORT && slot == UINT32_MAX) {
+            struct wasm_extern function = resolve(instance, ref);
+            instance->functions[i] = wasm_entry_of(&function.of.func);
         }
     }
     for (uint32_t i = 0; i < component->memory_count; i++) {
@@ -358,7 +347,7 @@ static void fill(struct component_instance *instance, uint32_t slot) {
 static enum status run_steps(struct component_instance *instance, struct wasm_budget *budget,
                              struct error *error) {
     const struct component *component = instance->linked->component;
-    struct wasm_extern *imports = xcalloc(component->most_imports + 1u, sizeof *imports);
+    struct wasm_extern *imports = xmalloc((component->most_imports + 1u) * sizeof *imports);
     enum status status = OK;
     fill(instance, UINT32_MAX);
     for (uint32_t i = 0; i < component->step_count && status == OK; i++) {
@@ -430,6 +419,19 @@ static void explain_trap(const struct component_export *export, struct error *er
     }
 }
 
+// What component_call runs.
+struct export_call {
+    struct component_instance *instance;
+    struct plan_target target;
+    const struct value *args;
+    struct value *result;
+};
+
+static bool run_export(struct wasm_context *context, void *data) {
+    const struct export_call *call = data;
+    return call_target(call->instance, context, call->target, NULL, call->args, call->result);
+}
+
 enum component_outcome component_call(struct component_instance *instance, uint32_t index,
                                       const struct value *args, struct value *result,
                                       struct arena *arena, struct error *error) {
@@ -448,7 +450,8 @@ enum component_outcome component_call(struct component_instance *instance, uint3
     }
     instance->arena = arena;
     memset(instance->context, 0, sizeof instance->context);
-    bool done = call_target(instance, component->export_targets[index], NULL, args, result);
+    struct export_call call = {instance, component->export_targets[index], args, result};
+    bool done = wasm_run(run_export, &call);
     instance->arena = NULL;
     if (!done || instance->is_dead) {
         instance->is_dead = true;

@@ -25,12 +25,15 @@ static uint64_t get_u64(const uint8_t *p) {
 // As arena_try_alloc, trapping instead of giving NULL. The bump is repeated here because a call
 // allocates a handful of small values and nothing else costs as much in it.
 static inline void *arena_get(struct arena *arena, uint64_t size, size_t align) {
-    uint8_t *begin = arena->next + (-(uintptr_t)arena->next & (align - 1));
-    if (LIKELY(arena->next != NULL && begin <= arena->end &&
-               size <= (uint64_t)(arena->end - begin) &&
-               size <= arena->limit_bytes - arena->used_bytes)) {
+    assert(size <= UINT64_MAX / 2);
+    uint64_t padding = -(uintptr_t)arena->next & (align - 1);
+    uint64_t taken = padding + size;
+    // Less than the room, so that an arena without a chunk has none even for a size of 0.
+    if (LIKELY(taken < (uint64_t)(arena->end - arena->next) &&
+               taken <= arena->limit_bytes - arena->used_bytes)) {
+        uint8_t *begin = arena->next + padding;
         arena->next = begin + size;
-        arena->used_bytes += size;
+        arena->used_bytes += taken;
         return begin;
     }
     void *result = arena_try_alloc(arena, size, align);
@@ -43,10 +46,6 @@ static inline void *arena_get(struct arena *arena, uint64_t size, size_t align) 
 
 static inline struct value *values_new(struct arena *arena, uint64_t count) {
     return arena_get(arena, count * sizeof(struct value), _Alignof(struct value));
-}
-
-struct value *lift_values(struct arena *arena, uint64_t count) {
-    return values_new(arena, count);
 }
 
 // ---- scalars -----------------------------------------------------------------------------------
@@ -218,15 +217,17 @@ static bool load_fields(struct guest *guest, const struct component_type *type, 
     if (values == NULL) {
         return false;
     }
+    out->items = values;
+    out->count = type->item_count;
     const uint32_t *offsets = type_layout(type)->offsets;
-    for (uint32_t i = 0; i < type->item_count; i++) {
+    // The last one is left to a tail call: most tuples that actors exchange have one field.
+    uint32_t last = type->item_count - 1;
+    for (uint32_t i = 0; i < last; i++) {
         if (!load(guest, type->items[i], p + offsets[i], &values[i])) {
             return false;
         }
     }
-    out->items = values;
-    out->count = type->item_count;
-    return true;
+    return load(guest, type->items[last], p + offsets[last], &values[last]);
 }
 
 static bool load_case(struct guest *guest, const struct component_type *type, const uint8_t *p,
@@ -245,11 +246,8 @@ static bool load_case(struct guest *guest, const struct component_type *type, co
         return true;
     }
     struct value *value = values_new(guest->arena, 1);
-    if (value == NULL || !load(guest, payload, p + layout->payload_offset, value)) {
-        return false;
-    }
     out->items = value;
-    return true;
+    return value != NULL && load(guest, payload, p + layout->payload_offset, value);
 }
 
 static uint64_t load_flags(const struct component_type *type, const uint8_t *p) {
@@ -332,7 +330,7 @@ bool lift_at(struct guest *guest, const struct component_type *type, uint32_t at
 // ---- from core values --------------------------------------------------------------------------
 
 static bool lift_flat_fields(struct guest *guest, const struct component_type *type,
-                             const uint64_t **slots, struct value *out) {
+                             const uint64_t *slots, struct value *out) {
     struct value *values = values_new(guest->arena, type->item_count);
     if (values == NULL) {
         return false;
@@ -341,6 +339,7 @@ static bool lift_flat_fields(struct guest *guest, const struct component_type *t
         if (!lift_flat(guest, type->items[i], slots, &values[i])) {
             return false;
         }
+        slots += type->items[i]->flat_count;
     }
     out->items = values;
     out->count = type->item_count;
@@ -351,76 +350,67 @@ static bool lift_flat_fields(struct guest *guest, const struct component_type *t
 // slot may be wider than the payload's own core type needs no conversion: every scalar takes the
 // low bits (wrap, reinterpret), which is where the slot has them.
 static bool lift_flat_case(struct guest *guest, const struct component_type *type,
-                           const uint64_t **slots, struct value *out) {
-    const uint64_t *begin = *slots;
-    uint32_t which = (uint32_t)begin[0];
+                           const uint64_t *slots, struct value *out) {
+    uint32_t which = (uint32_t)slots[0];
     if (which >= type_case_count(type)) {
         return bad_case(which, type);
     }
     const struct component_type *payload = type_case(type, which);
     out->which = which;
     out->items = NULL;
-    if (payload != NULL) {
-        struct value *value = values_new(guest->arena, 1);
-        const uint64_t *rest = begin + 1;
-        if (value == NULL || !lift_flat(guest, payload, &rest, value)) {
-            return false;
-        }
-        out->items = value;
+    if (payload == NULL) {
+        return true;
     }
-    *slots = begin + type->flat_count;
-    return true;
+    struct value *value = values_new(guest->arena, 1);
+    out->items = value;
+    return value != NULL && lift_flat(guest, payload, slots + 1, value);
 }
 
-bool lift_flat(struct guest *guest, const struct component_type *type, const uint64_t **slots,
+bool lift_flat(struct guest *guest, const struct component_type *type, const uint64_t *slots,
                struct value *out) {
     assert(type->flat_count <= FLAT_PARAMS_MAX);
-    const uint64_t *at = *slots;
     out->count = 0;
     switch (type->kind) {
         case COMPONENT_BOOL:
-            out->bits = (uint32_t)at[0] != 0;
+            out->bits = (uint32_t)slots[0] != 0;
             break;
         case COMPONENT_U8:
-            out->bits = (uint8_t)at[0];
+            out->bits = (uint8_t)slots[0];
             break;
         case COMPONENT_S8:
-            out->bits = (uint64_t)(int8_t)at[0];
+            out->bits = (uint64_t)(int8_t)slots[0];
             break;
         case COMPONENT_U16:
-            out->bits = (uint16_t)at[0];
+            out->bits = (uint16_t)slots[0];
             break;
         case COMPONENT_S16:
-            out->bits = (uint64_t)(int16_t)at[0];
+            out->bits = (uint64_t)(int16_t)slots[0];
             break;
         case COMPONENT_U32:
-            out->bits = (uint32_t)at[0];
+            out->bits = (uint32_t)slots[0];
             break;
         case COMPONENT_S32:
-            out->bits = (uint64_t)(int32_t)at[0];
+            out->bits = (uint64_t)(int32_t)slots[0];
             break;
         case COMPONENT_U64:
         case COMPONENT_S64:
-            out->bits = at[0];
+            out->bits = slots[0];
             break;
         case COMPONENT_F32:
-            out->bits = canonical_f32((uint32_t)at[0]);
+            out->bits = canonical_f32((uint32_t)slots[0]);
             break;
         case COMPONENT_F64:
-            out->bits = canonical_f64(at[0]);
+            out->bits = canonical_f64(slots[0]);
             break;
         case COMPONENT_FLAGS:
-            out->bits = at[0] & flags_mask(type->item_count);
+            out->bits = slots[0] & flags_mask(type->item_count);
             break;
         case COMPONENT_CHAR:
-            *slots = at + 1;
-            return lift_char((uint32_t)at[0], out);
+            return lift_char((uint32_t)slots[0], out);
         case COMPONENT_STRING:
-            *slots = at + 2;
-            return lift_string(guest, (uint32_t)at[0], (uint32_t)at[1], out);
+            return lift_string(guest, (uint32_t)slots[0], (uint32_t)slots[1], out);
         case COMPONENT_LIST:
-            *slots = at + 2;
-            return lift_list(guest, type->items[0], (uint32_t)at[0], (uint32_t)at[1], out);
+            return lift_list(guest, type->items[0], (uint32_t)slots[0], (uint32_t)slots[1], out);
         case COMPONENT_RECORD:
         case COMPONENT_TUPLE:
             return lift_flat_fields(guest, type, slots, out);
@@ -433,6 +423,5 @@ bool lift_flat(struct guest *guest, const struct component_type *type, const uin
         case COMPONENT_BORROW:
             fatal("component type of kind %d cannot be lifted", (int)type->kind);
     }
-    *slots = at + 1;
     return true;
 }

@@ -18,7 +18,7 @@ bool guest_alloc(struct guest *guest, uint32_t align, uint64_t size, uint32_t *o
     }
     uint64_t slots[4] = {0, 0, align, size};
     *guest->owner_flags |= OWNER_MAY_NOT_LEAVE;
-    bool done = wasm_call(guest->realloc, slots);
+    bool done = wasm_enter(guest->context, guest->realloc, slots);
     *guest->owner_flags &= (uint8_t)~OWNER_MAY_NOT_LEAVE;
     if (!done) {
         return false;
@@ -110,8 +110,8 @@ static bool lower_string(struct guest *guest, const struct value *value, struct 
     return true;
 }
 
-static bool lower_list(struct guest *guest, const struct component_type *item,
-                       const struct value *value, struct place *out) {
+static inline bool lower_list(struct guest *guest, const struct component_type *item,
+                              const struct value *value, struct place *out) {
     uint64_t size = (uint64_t)value->count * item->size;
     if (size > VALUE_BYTES_MAX) {
         return guest_trap("list of %llu bytes is over the limit of 2^28-1",
@@ -143,6 +143,17 @@ static bool store_place(struct guest *guest, const struct place *place, uint32_t
     return true;
 }
 
+static bool store_string(struct guest *guest, const struct value *value, uint32_t at) {
+    struct place place;
+    return lower_string(guest, value, &place) && store_place(guest, &place, at);
+}
+
+static bool store_list(struct guest *guest, const struct component_type *item,
+                       const struct value *value, uint32_t at) {
+    struct place place;
+    return lower_list(guest, item, value, &place) && store_place(guest, &place, at);
+}
+
 static bool store_fields(struct guest *guest, const struct component_type *type,
                          const struct value *value, uint32_t at) {
     const uint32_t *offsets = type_layout(type)->offsets;
@@ -166,7 +177,6 @@ static bool store_case(struct guest *guest, const struct component_type *type,
 // [at, at + type->size) is inside the guest's memory. Recursion is bounded by TYPE_DEPTH_MAX.
 static bool store(struct guest *guest, const struct component_type *type, const struct value *value,
                   uint32_t at) {
-    struct place place;
     switch (type->kind) {
         case COMPONENT_BOOL:
             put(guest, at, value->bits != 0, 1);
@@ -186,10 +196,9 @@ static bool store(struct guest *guest, const struct component_type *type, const 
             put(guest, at, value->bits, type->size);
             return true;
         case COMPONENT_STRING:
-            return lower_string(guest, value, &place) && store_place(guest, &place, at);
+            return store_string(guest, value, at);
         case COMPONENT_LIST:
-            return lower_list(guest, type->items[0], value, &place) &&
-                   store_place(guest, &place, at);
+            return store_list(guest, type->items[0], value, at);
         case COMPONENT_RECORD:
         case COMPONENT_TUPLE:
             return store_fields(guest, type, value, at);
@@ -260,48 +269,60 @@ static uint64_t lower_scalar(const struct component_type *type, uint64_t bits) {
     return (uint32_t)bits;
 }
 
-// The case's number, its payload, and zeros in the slots that other cases would use. Widening of a
-// joined slot (i32 to i64, bits of a float) is the identity on slots.
-static bool lower_flat_case(struct guest *guest, const struct component_type *type,
-                            const struct value *value, uint64_t **slots) {
-    assert(value->which < type_case_count(type));
-    uint64_t *at = *slots;
-    uint64_t *end = at + type->flat_count;
-    *at++ = value->which;
-    const struct component_type *payload = type_case(type, value->which);
-    if (payload != NULL && !lower_flat(guest, payload, &value->items[0], &at)) {
-        return false;
-    }
-    while (at < end) {
-        *at++ = 0;
-    }
-    *slots = end;
+static bool flat_place(const struct place *place, uint64_t *slots) {
+    slots[0] = place->at;
+    slots[1] = place->length;
     return true;
 }
 
-bool lower_flat(struct guest *guest, const struct component_type *type, const struct value *value,
-                uint64_t **slots) {
-    assert(type->flat_count <= FLAT_PARAMS_MAX);
+static bool lower_flat_string(struct guest *guest, const struct value *value, uint64_t *slots) {
     struct place place;
+    return lower_string(guest, value, &place) && flat_place(&place, slots);
+}
+
+static bool lower_flat_list(struct guest *guest, const struct component_type *item,
+                            const struct value *value, uint64_t *slots) {
+    struct place place;
+    return lower_list(guest, item, value, &place) && flat_place(&place, slots);
+}
+
+// The case's number, its payload, and zeros in the slots that other cases would use. Widening of a
+// joined slot (i32 to i64, bits of a float) is the identity on slots.
+static bool lower_flat_case(struct guest *guest, const struct component_type *type,
+                            const struct value *value, uint64_t *slots) {
+    assert(value->which < type_case_count(type));
+    const struct component_type *payload = type_case(type, value->which);
+    slots[0] = value->which;
+    for (uint32_t i = payload == NULL ? 1 : 1u + payload->flat_count; i < type->flat_count; i++) {
+        slots[i] = 0;
+    }
+    return payload == NULL || lower_flat(guest, payload, &value->items[0], slots + 1);
+}
+
+static bool lower_flat_fields(struct guest *guest, const struct component_type *type,
+                              const struct value *value, uint64_t *slots) {
+    // The last one is left to a tail call: most tuples that actors exchange have one field.
+    uint32_t last = type->item_count - 1;
+    for (uint32_t i = 0; i < last; i++) {
+        if (!lower_flat(guest, type->items[i], &value->items[i], slots)) {
+            return false;
+        }
+        slots += type->items[i]->flat_count;
+    }
+    return lower_flat(guest, type->items[last], &value->items[last], slots);
+}
+
+bool lower_flat(struct guest *guest, const struct component_type *type, const struct value *value,
+                uint64_t *slots) {
+    assert(type->flat_count <= FLAT_PARAMS_MAX);
     switch (type->kind) {
         case COMPONENT_STRING:
-            if (!lower_string(guest, value, &place)) {
-                return false;
-            }
-            break;
+            return lower_flat_string(guest, value, slots);
         case COMPONENT_LIST:
-            if (!lower_list(guest, type->items[0], value, &place)) {
-                return false;
-            }
-            break;
+            return lower_flat_list(guest, type->items[0], value, slots);
         case COMPONENT_RECORD:
         case COMPONENT_TUPLE:
-            for (uint32_t i = 0; i < type->item_count; i++) {
-                if (!lower_flat(guest, type->items[i], &value->items[i], slots)) {
-                    return false;
-                }
-            }
-            return true;
+            return lower_flat_fields(guest, type, value, slots);
         case COMPONENT_VARIANT:
         case COMPONENT_ENUM:
         case COMPONENT_OPTION:
@@ -320,13 +341,11 @@ bool lower_flat(struct guest *guest, const struct component_type *type, const st
         case COMPONENT_F64:
         case COMPONENT_CHAR:
         case COMPONENT_FLAGS:
-            *(*slots)++ = lower_scalar(type, value->bits);
+            slots[0] = lower_scalar(type, value->bits);
             return true;
         case COMPONENT_OWN:
         case COMPONENT_BORROW:
-            fatal("component type of kind %d cannot be lowered", (int)type->kind);
+            break;
     }
-    *(*slots)++ = place.at;
-    *(*slots)++ = place.length;
-    return true;
+    fatal("component type of kind %d cannot be lowered", (int)type->kind);
 }

@@ -130,7 +130,9 @@ static struct wasm_instance *new_instance(struct wasm_code *code, const struct w
     uint64_t imports_at = links_at + align16(module->import_count * sizeof(struct wasm_rt_import));
     uint64_t globals_at = imports_at + align16(module->import_count * sizeof(struct wasm_extern));
     uint64_t size = globals_at + align16(module->export_count * sizeof(struct wasm_global));
-    uint8_t *block = xcalloc(1, size);
+    // Not calloc: glibc's, before 2.41, goes past the thread's cache of freed blocks.
+    uint8_t *block = xmalloc(size);
+    memset(block, 0, size);
     struct wasm_instance *instance = (struct wasm_instance *)(void *)block;
     instance->code = wasm_code_ref(code);
     instance->budget = budget;
@@ -143,10 +145,12 @@ static struct wasm_instance *new_instance(struct wasm_code *code, const struct w
     return instance;
 }
 
-static void start(void *instance, uint64_t *unused) {
-    (void)unused;
+static bool start(struct wasm_context *context, void *instance) {
     struct wasm_instance *starting = instance;
+    wasm_guest_enter(context);
     starting->code->native->instantiate(starting->native, starting->native_imports);
+    wasm_guest_leave(context);
+    return true;
 }
 
 // The instance that a failed one must not die before: its start may have put its functions into
@@ -204,7 +208,7 @@ enum status wasm_instantiate(struct wasm_code *code, const struct wasm_extern *i
         return status;
     }
     wasm_instantiating(instance);
-    if (!wasm_guard(start, instance, NULL))
+    if (!wasm_run(start, instance))
         return start_failed(instance, error);
     *out = instance;
     return OK;

@@ -8,6 +8,12 @@
 #include "wasm/rt/wasm-rt.h"
 #include "wasm/wasm.h"
 
+#if HAVE_ASAN
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
+
 // ---- scan.c: everything a module declares ----------------------------------------------------
 
 // Where a section's content lies in the source.
@@ -203,11 +209,6 @@ struct wasm_thread {
 struct wasm_thread *wasm_thread_current(void);
 // Ends the innermost call of the bound context.
 NO_RETURN void wasm_trap_jump(struct wasm_context *context, enum wasm_trap trap, bool by_signal);
-// Runs body(argument) as guest code in a new frame on the bound context; false if it trapped.
-bool wasm_guard(wasm_rt_thunk body, void *instance, uint64_t *slots);
-// Leave and enter guest code from within: between them the context cannot be jumped out of.
-void wasm_guest_leave(struct wasm_context *context);
-void wasm_guest_enter(struct wasm_context *context);  // may trap: the deadline
 
 // The threads that the watchdog looks at: each adds and removes itself. And the signal that
 // interrupts one.

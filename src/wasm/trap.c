@@ -131,20 +131,26 @@ void wasm_trap_jump(struct wasm_context *context, enum wasm_trap trap, bool by_s
     siglongjmp(frame->jump, 1);
 }
 
-void wasm_guest_leave(struct wasm_context *context) {
-    context->in_guest = 0;
-    atomic_signal_fence(memory_order_seq_cst);
+void wasm_deadline(struct wasm_context *context) {
+    wasm_trap_jump(context, WASM_TRAP_DEADLINE, false);
 }
 
-void wasm_guest_enter(struct wasm_context *context) {
-    atomic_signal_fence(memory_order_seq_cst);
-    context->in_guest = 1;
-    // After the flag: an interruption either jumps from here on, or is seen now.
-    if (context->interrupted != 0)
-        wasm_trap_jump(context, WASM_TRAP_DEADLINE, false);
+// Where a jump arrives, with the stack at `here`. Reads the context again, because nothing that
+// lived in a register before the jump is to be trusted; so it is a function of its own.
+static NO_INLINE void trap_landed(uint8_t *here) {
+    struct wasm_context *context = wasm_context_current();
+    // The functions that were jumped over do not take back what they told AddressSanitizer of
+    // their variables, and a jump out of a signal handler, which has a stack of its own, does not
+    // do it for them.
+    ASAN_UNPOISON_MEMORY_REGION(context->stack_low, (size_t)(here - context->stack_low));
+    wasm_guest_leave(context);
+    struct wasm_frame *left = context->frame;
+    context->frame = left->previous;
+    if (left->by_signal)
+        unblock_signals();
 }
 
-bool wasm_guard(wasm_rt_thunk body, void *instance, uint64_t *slots) {
+bool wasm_run(wasm_body body, void *data) {
     struct wasm_context *context = wasm_context_current();
     assert(context != NULL && "guest code needs a bound context");
     assert(context->in_guest == 0);
@@ -152,31 +158,49 @@ bool wasm_guard(wasm_rt_thunk body, void *instance, uint64_t *slots) {
     frame.previous = context->frame;
     if (sigsetjmp(frame.jump, 0) == 0) {
         context->frame = &frame;
-        wasm_guest_enter(context);
-        body(instance, slots);
-        wasm_guest_leave(context);
+        bool done = body(context, data);
         context->frame = frame.previous;
-        return true;
+        return done;
     }
-    // The context is read again: nothing that lives in a register is trusted after the jump.
-    context = wasm_context_current();
-    wasm_guest_leave(context);
-    struct wasm_frame *left = context->frame;
-    context->frame = left->previous;
-    if (left->by_signal)
-        unblock_signals();
+    trap_landed(STACK_POINTER());
     return false;
 }
 
-bool wasm_call(const struct wasm_func *func, uint64_t *slots) {
+static bool no_slots(void *data, uint64_t *slots) {
+    (void)data;
+    (void)slots;
+    return wasm_raise("a function that passes function references can be called by guests only");
+}
+
+struct wasm_entry wasm_entry_of(const struct wasm_func *func) {
     if (func->host != NULL)
-        return func->host(func->data, slots);
-    const struct wasm_rt_export *export =
-        &func->instance->code->native->exports[func->export_index];
-    if (UNLIKELY(export->thunk == NULL))
-        return wasm_raise(
-            "a function that passes function references can be called by guests only");
-    return wasm_guard(export->thunk, func->instance->native, slots);
+        return (struct wasm_entry){.host = func->host, .data = func->data};
+    return wasm_instance_entry(func->instance, func->export_index);
+}
+
+struct wasm_entry wasm_instance_entry(const struct wasm_instance *instance, uint32_t export_index) {
+    uint32_t import = instance->code->export_imports[export_index];
+    if (UNLIKELY(import != UINT32_MAX))
+        return wasm_entry_of(&instance->imports[import].of.func);
+    wasm_rt_thunk thunk = instance->code->native->exports[export_index].thunk;
+    if (UNLIKELY(thunk == NULL))
+        return (struct wasm_entry){.host = no_slots};
+    return (struct wasm_entry){.guest = thunk, .data = instance->native};
+}
+
+struct single_call {
+    struct wasm_entry entry;
+    uint64_t *slots;
+};
+
+static bool run_single_call(struct wasm_context *context, void *data) {
+    const struct single_call *call = data;
+    return wasm_enter(context, &call->entry, call->slots);
+}
+
+bool wasm_call(const struct wasm_func *func, uint64_t *slots) {
+    struct single_call call = {wasm_entry_of(func), slots};
+    return wasm_run(run_single_call, &call);
 }
 
 bool wasm_raise(const char *format, ...) {

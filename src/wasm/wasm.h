@@ -14,6 +14,7 @@
 #ifndef WASM_WASM_H
 #define WASM_WASM_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -155,7 +156,7 @@ enum wasm_trap {
 // "unreachable", "out of bounds memory access", … in the core specification's words.
 const char *wasm_trap_text(enum wasm_trap trap);
 
-struct wasm_frame;  // private: one per nested wasm_call
+struct wasm_frame;  // private: one per nested wasm_run
 
 // The execution state of one stack (a fiber's, or a thread's own). Guest code runs only on a
 // thread to which a context is bound. The fields are written by the owning thread, `interrupted`
@@ -256,8 +257,55 @@ struct wasm_extern wasm_instance_export(struct wasm_instance *instance, uint32_t
 
 // Calls a function on the bound context: parameters in slots, results replace them; `slots` has
 // room for the larger count. False: it trapped; context->trap (and host_trap) say how. Traps of
-// nested calls unwind to the innermost wasm_call only.
+// nested calls unwind to the innermost wasm_call (or wasm_run) only.
 bool wasm_call(const struct wasm_func *func, uint64_t *slots) MUST_CHECK;
+
+// The same in parts, for several calls that end together when one of them traps: wasm_run makes
+// the frame that traps unwind to, and wasm_enter calls a function in it.
+
+// Runs body(context, data) with the bound context. False: the body returned false, or a guest
+// function that it entered trapped, and then the rest of the body was left out. So the body, and
+// whatever of the host's is between it and wasm_enter, holds nothing there that it must release.
+typedef bool (*wasm_body)(struct wasm_context *context, void *data);
+bool wasm_run(wasm_body body, void *data) MUST_CHECK;
+// A function as wasm_enter takes it: looked up once, valid as long as the function.
+struct wasm_entry {
+    void (*guest)(void *data, uint64_t *slots);  // NULL: `host` is called
+    wasm_host_fn host;
+    void *data;
+};
+struct wasm_entry wasm_entry_of(const struct wasm_func *func);
+// Of the instance's export with this index in the module's list, which is a function.
+struct wasm_entry wasm_instance_entry(const struct wasm_instance *instance, uint32_t export_index);
+
+// Enter and leave generated code: between them the context may be jumped out of at any moment.
+NO_RETURN void wasm_deadline(struct wasm_context *context);  // WASM_TRAP_DEADLINE
+static inline void wasm_guest_enter(struct wasm_context *context) {
+    atomic_signal_fence(memory_order_seq_cst);
+    context->in_guest = 1;
+    // After the flag: an interruption either jumps from here on, or is seen now.
+    if (UNLIKELY(context->interrupted != 0)) {
+        wasm_deadline(context);
+    }
+}
+static inline void wasm_guest_leave(struct wasm_context *context) {
+    context->in_guest = 0;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+// Calls a function, slots as in wasm_call, inside a wasm_run or a host function of guest code on
+// this context. False: a host function trapped. When a guest function traps, it does not return.
+MUST_CHECK static inline bool wasm_enter(struct wasm_context *context,
+                                         const struct wasm_entry *entry, uint64_t *slots) {
+    assert(context->frame != NULL);
+    if (UNLIKELY(entry->guest == NULL)) {
+        return entry->host(entry->data, slots);
+    }
+    wasm_guest_enter(context);
+    entry->guest(entry->data, slots);
+    wasm_guest_leave(context);
+    return true;
+}
 
 // From inside a host function: records a host trap on the current context and returns false, for
 // `return wasm_raise("…")`. With NULL: passes on the trap of the nested call that just failed.

@@ -146,6 +146,61 @@ TEST(instances_share_everything_that_can_be_imported) {
     with_guest_stack(imports_body, 0);
 }
 
+// ---- several calls in one frame ----------------------------------------------------------------
+
+static bool host_refuses(void *data, uint64_t *slots) {
+    (void)data;
+    (void)slots;
+    return wasm_raise("refused");
+}
+
+struct several {
+    struct wasm_entry entries[2];
+    uint64_t sum;
+    int returned;  // calls that came back
+};
+
+static bool run_several(struct wasm_context *context, void *data) {
+    struct several *several = data;
+    for (size_t i = 0; i < COUNT_OF(several->entries); i++) {
+        uint64_t slots[2] = {several->sum, 40};
+        bool done = wasm_enter(context, &several->entries[i], slots);
+        several->returned++;
+        if (!done)
+            return false;
+        EXPECT(context->in_guest == 0);
+        several->sum = slots[0];
+    }
+    return true;
+}
+
+static void several_body(struct wasm_context *context) {
+    struct wasm_code *code = wat_code(
+        "(module (func (export \"add\") (param i32 i32) (result i32)"
+        " local.get 0 local.get 1 i32.add)"
+        " (func (export \"trap\") unreachable))");
+    struct wasm_instance *instance = make(code, NULL);
+    struct wasm_entry add = wasm_instance_entry(instance, 0);
+    struct wasm_entry trap = wasm_instance_entry(instance, 1);
+    struct wasm_func host = {.host = host_refuses};
+    struct several both = {.entries = {add, add}, .sum = 2};
+    EXPECT(wasm_run(run_several, &both));
+    EXPECT_U64(both.sum, 82);
+    struct several ended = {.entries = {trap, add}};
+    EXPECT(!wasm_run(run_several, &ended));
+    EXPECT(ended.returned == 0 && context->trap == WASM_TRAP_UNREACHABLE);
+    struct several refused = {.entries = {add, wasm_entry_of(&host)}};
+    EXPECT(!wasm_run(run_several, &refused));
+    EXPECT(refused.returned == 2 && context->trap == WASM_TRAP_HOST);
+    EXPECT_TEXT(context->host_trap, "refused");
+    EXPECT(context->frame == NULL && context->in_guest == 0);
+    wasm_instance_free(instance);
+    wasm_code_unref(code);
+}
+TEST(calls_of_one_frame_end_together) {
+    with_guest_stack(several_body, 0);
+}
+
 // ---- host functions ----------------------------------------------------------------------------
 
 static const char recursion[] =
