@@ -21,6 +21,8 @@ static const uint64_t LARGE_CODE_BYTES = 1 << 20;
 static const uint64_t DEFAULT_CPU_SECONDS = 900;
 static const uint64_t DEFAULT_MEMORY_BYTES = UINT64_C(8) << 30;
 static const uint64_t FILE_BYTES = UINT64_C(2) << 30;
+// The newest wabt 1.0.x that was tried; what is newer is taken to be like it.
+static const unsigned NEWEST_KNOWN_PATCH = 41;
 
 // Without the second line conformance fails (DESIGN: tail recursion must overflow, signalling NaN
 // must be quieted, x-0 must not be folded, products not be fused); "now" binds libc functions at
@@ -50,6 +52,7 @@ struct wasm_compiler {
     char *wasm2c;
     char *tools;  // what makes code of one cache differ from that of another: versions
     enum wabt_version version;
+    bool is_newer;  // a translator newer than those known: its output may not compile
     bool never_compile;
     uint64_t cpu_seconds;
     uint64_t memory_bytes;
@@ -101,8 +104,18 @@ static enum status ask_version(const struct wasm_compiler *compiler, const char 
     return status;
 }
 
-static enum wabt_version parse_wabt(const char *tools) {
-    return strncmp(tools, "1.0.32\n", 7) == 0 ? WABT_1_0_32 : WABT_UNKNOWN;
+// The version is the first line: "1.0.36", and more behind it in builds from a repository.
+static void parse_wabt(struct wasm_compiler *compiler) {
+    unsigned patch = 0;
+    char next = 0;
+    int found = sscanf(compiler->tools, "1.0.%4u%c", &patch, &next);
+    if (found != 2 || patch > 9999 || (next >= '0' && next <= '9') || next == '.')
+        return;
+    if (patch == 32)
+        compiler->version = WABT_1_0_32;
+    else if (patch >= 34)
+        compiler->version = WABT_1_0_34;
+    compiler->is_newer = patch > NEWEST_KNOWN_PATCH;
 }
 
 // Asks the tools, and leaves the answer in the cache; a compiler that may not compile believes what
@@ -129,11 +142,11 @@ static enum status find_tools(struct wasm_compiler *compiler, struct error *erro
             log_line(LOG_WARNING, "code cache: %s", ignored.message);
     }
     compiler->tools = xstrdup(buf_text(&text));
-    compiler->version = parse_wabt(compiler->tools);
+    parse_wabt(compiler);
     if (status == OK && compiler->version == WABT_UNKNOWN)
         status = error_set(error, ERR_UNSUPPORTED,
-                           "%s has version %.*s; the version supported is 1.0.32", compiler->wasm2c,
-                           (int)strcspn(compiler->tools, "\n"), compiler->tools);
+                           "%s has version %.*s; supported are 1.0.32, and 1.0.34 and later 1.0.x",
+                           compiler->wasm2c, (int)strcspn(compiler->tools, "\n"), compiler->tools);
     buf_release(&text);
     bytes_unref(known);
     free(path);
@@ -245,6 +258,13 @@ static enum status compile_c(const struct wasm_compiler *compiler, const struct 
     argv[count] = NULL;
     assert(count < COUNT_OF(argv));
     enum status status = run(compiler, folder, argv, &output, error);
+    if (status == ERR_INVALID && compiler->is_newer)
+        status =
+            error_context(error,
+                          "%s has version %.*s, newer than those known (up to 1.0.%u), and the "
+                          "C that it writes does not compile",
+                          compiler->wasm2c, (int)strcspn(compiler->tools, "\n"), compiler->tools,
+                          NEWEST_KNOWN_PATCH);
     buf_release(&output);
     return status;
 }
@@ -383,7 +403,7 @@ enum status wasm_compile(struct wasm_compiler *compiler, struct wasm_module *mod
     struct buf normal = {0};
     char key[SHA256_TEXT_BYTES];
     *out = NULL;
-    wasm_normalise(module, &normal);
+    wasm_normalise(module, compiler->version, &normal);
     make_key(compiler, module, buf_slice(&normal), key);
     bool must_fill;
     struct wasm_object *object = find_object(compiler, key, &must_fill);

@@ -5,7 +5,8 @@
 //                 with the native signature, so that guests call each other without marshalling;
 //   per import    a host adapter of that same signature: packs slots and calls the process;
 //   per export    a thunk: unpacks slots, calls the native function, packs the results.
-// Names of the translator's making appear in this file only.
+// Names of the translator's making appear in this file only: `forms` has them by version. What else
+// differs between versions is in the header, behind WASM_RT_GENERATED.
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,25 @@ struct slice wasm_rt_header_text(void) {
     uintptr_t size = (uintptr_t)wasm_rt_header_end - (uintptr_t)wasm_rt_header_begin;
     return slice_of(wasm_rt_header_begin, (size_t)size);
 }
+
+// What the output calls things.
+struct form {
+    uint32_t number;            // WASM_RT_GENERATED
+    const char *import;         // before the number of an import
+    const char *import_struct;  // what imported functions take first, without "struct"
+    const char *export;         // before the number of an export
+    const char *instance;       // the structure of an instance, a type name
+    const char *init_module;    // a statement, once per load
+    const char *instantiate;
+    const char *release;
+};
+
+static const struct form forms[] = {
+    [WABT_1_0_32] = {1, "Z_iZ_", "Z_i_instance_t", "Z_mZ_e", "Z_m_instance_t",
+                     "    Z_m_init_module();\n", "Z_m_instantiate", "Z_m_free"},
+    [WABT_1_0_34] = {2, "w2c_i_", "w2c_i", "w2c_m_e", "w2c_m", "", "wasm2c_m_instantiate",
+                     "wasm2c_m_free"},
+};
 
 static const char *c_type(uint8_t type) {
     switch (type) {
@@ -119,9 +139,10 @@ static void put_to_slot(struct buf *out, uint8_t type, uint32_t slot, const char
 }
 
 // The function that the output calls for import `i`.
-static void put_import(struct buf *out, const struct wasm_func_type *type, uint32_t i) {
+static void put_import(struct buf *out, const struct form *form, const struct wasm_func_type *type,
+                       uint32_t i) {
     put_result_type(out, type);
-    buf_format(out, " Z_iZ_%u(struct Z_i_instance_t *in", i);
+    buf_format(out, " %s%u(struct %s *in", form->import, i, form->import_struct);
     put_parameters(out, type, true);
     buf_append_text(out, ") {\n    ");
     if (type->result_count > 0)
@@ -168,13 +189,14 @@ static void put_host_adapter(struct buf *out, const struct wasm_func_type *type,
     buf_append_text(out, "}\n");
 }
 
-static void put_thunk(struct buf *out, const struct wasm_func_type *type, uint32_t i) {
+static void put_thunk(struct buf *out, const struct form *form, const struct wasm_func_type *type,
+                      uint32_t i) {
     buf_format(out, "static void theater_thunk_%u(void *instance, uint64_t *slots) {\n    ", i);
     if (type->result_count > 0) {
         put_result_type(out, type);
         buf_append_text(out, " r = ");
     }
-    buf_format(out, "Z_mZ_e%u(instance", i);
+    buf_format(out, "%s%u(instance", form->export, i);
     for (uint32_t k = 0; k < type->param_count; k++) {
         buf_append_text(out, ", ");
         put_from_slot(out, type->params[k], k);
@@ -190,17 +212,18 @@ static void put_thunk(struct buf *out, const struct wasm_func_type *type, uint32
     buf_append_text(out, "    (void)slots;\n}\n");
 }
 
-static void put_imports(const struct wasm_module *module, struct buf *out) {
+static void put_imports(const struct wasm_module *module, const struct form *form,
+                        struct buf *out) {
     if (module->import_count == 0)
         return;
-    buf_format(out, "struct Z_i_instance_t {\n    struct wasm_rt_import imports[%u];\n};\n",
-               module->import_count);
+    buf_format(out, "struct %s {\n    struct wasm_rt_import imports[%u];\n};\n",
+               form->import_struct, module->import_count);
     for (uint32_t i = 0; i < module->import_count; i++) {
         const struct wasm_extern_type *type = &module->imports[i].type;
         static const char *const structs[] = {"", "", "wasm_rt_memory_t", ""};
         switch (type->kind) {
             case WASM_FUNC:
-                put_import(out, type->func, i);
+                put_import(out, form, type->func, i);
                 if (fits_slots(type->func))
                     put_host_adapter(out, type->func, i);
                 continue;
@@ -217,13 +240,14 @@ static void put_imports(const struct wasm_module *module, struct buf *out) {
                 break;
         }
         buf_format(out,
-                   " *Z_iZ_%u(struct Z_i_instance_t *in) {\n"
+                   " *%s%u(struct %s *in) {\n"
                    "    return in->imports[%u].of.pointer;\n}\n",
-                   i, i);
+                   form->import, i, form->import_struct, i);
     }
 }
 
-static void put_exports(const struct wasm_module *module, struct buf *out) {
+static void put_exports(const struct wasm_module *module, const struct form *form,
+                        struct buf *out) {
     uint32_t *firsts = wasm_first_exports(module);
     for (uint32_t i = 0; i < module->export_count; i++) {
         const struct wasm_extern_type *type = &module->exports[i].type;
@@ -232,10 +256,10 @@ static void put_exports(const struct wasm_module *module, struct buf *out) {
         if (type->kind != WASM_FUNC)
             buf_format(out,
                        "static void *theater_get_%u(void *instance) {\n"
-                       "    return Z_mZ_e%u(instance);\n}\n",
-                       i, i);
+                       "    return %s%u(instance);\n}\n",
+                       i, form->export, i);
         else if (fits_slots(type->func))
-            put_thunk(out, type->func, i);
+            put_thunk(out, form, type->func, i);
     }
     buf_append_text(out, "static const struct wasm_rt_export theater_exports[] = {\n");
     for (uint32_t i = 0; i < module->export_count; i++) {
@@ -244,16 +268,17 @@ static void put_exports(const struct wasm_module *module, struct buf *out) {
         if (type->kind != WASM_FUNC)
             buf_format(out, "    {0, 0, theater_get_%u},\n", first);
         else if (fits_slots(type->func))
-            buf_format(out, "    {theater_thunk_%u, (wasm_rt_function_ptr_t)Z_mZ_e%u, 0},\n", first,
-                       first);
+            buf_format(out, "    {theater_thunk_%u, (wasm_rt_function_ptr_t)%s%u, 0},\n", first,
+                       form->export, first);
         else
-            buf_format(out, "    {0, (wasm_rt_function_ptr_t)Z_mZ_e%u, 0},\n", first);
+            buf_format(out, "    {0, (wasm_rt_function_ptr_t)%s%u, 0},\n", form->export, first);
     }
     buf_append_text(out, "    {0, 0, 0}};\n");
     free(firsts);
 }
 
-static void put_code(const struct wasm_module *module, struct buf *out) {
+static void put_code(const struct wasm_module *module, const struct form *form, struct buf *out) {
+    bool has_imports = module->import_count > 0;
     buf_append_text(out, "static const wasm_rt_function_ptr_t theater_adapters[] = {\n");
     for (uint32_t i = 0; i < module->import_count; i++) {
         const struct wasm_extern_type *type = &module->imports[i].type;
@@ -266,28 +291,31 @@ static void put_code(const struct wasm_module *module, struct buf *out) {
                "    0};\n"
                "static void theater_load(const struct wasm_rt_api *api) {\n"
                "    wasm_rt_api = api;\n"
-               "    Z_m_init_module();\n"
+               "%s"
                "}\n"
                "static void theater_instantiate(void *instance, struct wasm_rt_import *imports) {\n"
                "    (void)imports;\n"
-               "    Z_m_instantiate(instance%s);\n"
+               "    %s(instance%s%s%s);\n"
                "}\n"
                "static void theater_release(void *instance) {\n"
-               "    Z_m_free(instance);\n"
+               "    %s(instance);\n"
                "}\n",
-               module->import_count > 0 ? ", (struct Z_i_instance_t *)imports" : "");
+               form->init_module, form->instantiate, has_imports ? ", (struct " : "",
+               has_imports ? form->import_struct : "", has_imports ? " *)imports" : "",
+               form->release);
     buf_format(out,
                "__attribute__((visibility(\"default\"))) const struct wasm_rt_code "
                "theater_wasm_code = {\n"
-               "    %u, %u, %u, sizeof(Z_m_instance_t), theater_load, theater_instantiate,\n"
+               "    %u, %u, %u, sizeof(%s), theater_load, theater_instantiate,\n"
                "    theater_release, theater_exports, theater_adapters};\n",
-               WASM_RT_ABI, module->import_count, module->export_count);
+               WASM_RT_ABI, module->import_count, module->export_count, form->instance);
 }
 
 void wasm_glue_write(const struct wasm_module *module, enum wabt_version version, struct buf *out) {
-    assert(version == WABT_1_0_32);
-    buf_append_text(out, "#define WASM_RT_GENERATED 1\n#include \"m.c\"\n");
-    put_imports(module, out);
-    put_exports(module, out);
-    put_code(module, out);
+    assert(version != WABT_UNKNOWN && version < COUNT_OF(forms));
+    const struct form *form = &forms[version];
+    buf_format(out, "#define WASM_RT_GENERATED %u\n#include \"m.c\"\n", form->number);
+    put_imports(module, form, out);
+    put_exports(module, form, out);
+    put_code(module, form, out);
 }

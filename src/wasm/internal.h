@@ -89,19 +89,26 @@ struct wasm_module_body {
     struct buf memory_copies;  // of struct memory_copy (reader.h)
 };
 
+// ---- the translator ----------------------------------------------------------------------------
+
+// Versions by what they take and what their output looks like; the rest is refused.
+enum wabt_version {
+    WABT_UNKNOWN,
+    WABT_1_0_32,
+    WABT_1_0_34,  // and later
+};
+
 // ---- normalise.c -----------------------------------------------------------------------------
 
 // Appends to `out` the module without custom sections, its imports renamed to "i" "0", "1", … and
 // its exports to "e0", "e1", …, where an item exported again is left out (glue uses the first).
-void wasm_normalise(const struct wasm_module *module, struct buf *out);
+void wasm_normalise(const struct wasm_module *module, enum wabt_version version, struct buf *out);
 // For each export the first one of the same item (itself if it is the first). Gives an array of
 // export_count entries; free with free.
 uint32_t *wasm_first_exports(const struct wasm_module *module);
 
 // ---- glue.c ----------------------------------------------------------------------------------
 
-// Which names the translator's output uses. WABT_UNKNOWN is refused.
-enum wabt_version { WABT_UNKNOWN, WABT_1_0_32 };
 // Appends C that goes behind the translator's output, in the same translation unit.
 void wasm_glue_write(const struct wasm_module *module, enum wabt_version version, struct buf *out);
 // The text of rt/wasm-rt.h.

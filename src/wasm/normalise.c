@@ -275,7 +275,8 @@ static void swap_memory_copies(const struct wasm_module *module, size_t offset, 
 }
 
 // Puts section `id`, which the module has, as it is but for names and operands.
-static void put_plain(const struct wasm_module *module, uint8_t id, struct buf *out) {
+static void put_plain(const struct wasm_module *module, enum wabt_version version, uint8_t id,
+                      struct buf *out) {
     const struct wasm_section *section = &module->body->sections[id];
     if (id == WASM_SECTION_IMPORT)
         put_imports(module, out);
@@ -283,12 +284,13 @@ static void put_plain(const struct wasm_module *module, uint8_t id, struct buf *
         put_exports(module, out);
     else
         put_section(out, id, source_part(module, section->offset, section->offset + section->size));
-    if (id == WASM_SECTION_CODE)
+    if (id == WASM_SECTION_CODE && version == WABT_1_0_32)
         swap_memory_copies(module, section->offset, out->data + out->size - section->size);
 }
 
 // The same for a module that gets an init function; also for sections that it does not have.
-static void put_with_init(const struct wasm_module *module, uint8_t id, struct buf *out) {
+static void put_with_init(const struct wasm_module *module, enum wabt_version version, uint8_t id,
+                          struct buf *out) {
     const struct wasm_section *section = &module->body->sections[id];
     struct buf extra = {0};
     if (id == WASM_SECTION_TYPE && empty_type(module) == module->body->type_count) {
@@ -301,7 +303,7 @@ static void put_with_init(const struct wasm_module *module, uint8_t id, struct b
         put_init_body(module, &extra);
         put_extended_section(module, id, buf_slice(&extra), out);
         // The bodies lie at the section's end, before the one that was added.
-        if (section->present)
+        if (section->present && version == WABT_1_0_32)
             swap_memory_copies(module, section->offset,
                                out->data + out->size - extra.size - section->size);
     } else if (id == WASM_SECTION_START) {
@@ -317,12 +319,12 @@ static void put_with_init(const struct wasm_module *module, uint8_t id, struct b
     } else if (section->present && id == WASM_SECTION_DATA) {
         put_passive_data(module, out);
     } else if (section->present) {
-        put_plain(module, id, out);
+        put_plain(module, version, id, out);
     }
     buf_release(&extra);
 }
 
-void wasm_normalise(const struct wasm_module *module, struct buf *out) {
+void wasm_normalise(const struct wasm_module *module, enum wabt_version version, struct buf *out) {
     static const uint8_t header[8] = {0, 'a', 's', 'm', 1, 0, 0, 0};
     // The order that the binary format asks for; data count comes before code.
     static const uint8_t order[] = {
@@ -332,8 +334,8 @@ void wasm_normalise(const struct wasm_module *module, struct buf *out) {
     buf_append(out, header, sizeof header);
     for (size_t i = 0; i < COUNT_OF(order); i++) {
         if (module->body->extended)
-            put_with_init(module, order[i], out);
+            put_with_init(module, version, order[i], out);
         else if (module->body->sections[order[i]].present)
-            put_plain(module, order[i], out);
+            put_plain(module, version, order[i], out);
     }
 }

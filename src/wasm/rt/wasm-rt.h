@@ -5,6 +5,11 @@
 // Generated code calls the process only through `wasm_rt_api`, so a shared object needs no symbol
 // of ours. A change of a structure here must change WASM_RT_ABI (it is part of the cache key, as
 // is this text).
+//
+// Generated code defines WASM_RT_GENERATED as the form of the translator's output (glue.c):
+//   1  of wabt 1.0.32
+//   2  of wabt 1.0.34 and later
+// All code of one compiler has one form, so functions of both never meet in a table.
 #ifndef WASM_RT_H_
 #define WASM_RT_H_
 
@@ -35,13 +40,31 @@ typedef enum {
 
 typedef void (*wasm_rt_function_ptr_t)(void);
 
+// The process moves function references and never looks into one: their size is what the forms
+// agree on.
+#if defined WASM_RT_GENERATED && WASM_RT_GENERATED == 2
+typedef const char *wasm_rt_func_type_t;  // digest of the type, 32 bytes; compared by value
+// Where tail calls would go, if they were enabled; the output fills it with a null pointer, which
+// the compiler drops: an empty structure (an extension of gcc and clang) holds nothing.
+typedef struct wasm_rt_tailcallee {
+} wasm_rt_tailcallee_t;
+typedef struct {
+    wasm_rt_func_type_t func_type;
+    wasm_rt_function_ptr_t func;
+    wasm_rt_tailcallee_t func_tailcallee;
+    void *module_instance;  // its first argument
+} wasm_rt_funcref_t;
+#define wasm_rt_funcref_null_value ((wasm_rt_funcref_t){0, 0, {}, 0})
+#else
 typedef struct {
     uint32_t func_type;  // id shared by all modules of the process; null when `func` is NULL
     wasm_rt_function_ptr_t func;
     void *module_instance;  // its first argument
 } wasm_rt_funcref_t;
-typedef void *wasm_rt_externref_t;
 #define wasm_rt_funcref_null_value ((wasm_rt_funcref_t){0, 0, 0})
+#endif
+_Static_assert(sizeof(wasm_rt_funcref_t) == 3 * sizeof(void *), "as the process has it");
+typedef void *wasm_rt_externref_t;
 #define wasm_rt_externref_null_value ((wasm_rt_externref_t)0)
 
 // A linear memory. Guest code reads `data`, `size` and `pages`; the process writes all of it.
@@ -136,15 +159,29 @@ struct wasm_rt_code {
 #ifdef WASM_RT_GENERATED
 // An element segment of the output gives an imported function the instance's address plus
 // offsetof(instance, import pointer) as its first argument, which is where the pointer lies, not
-// where it points (a mistake of wabt 1.0.32). instance.c puts the import table right behind the
-// instance, so that this offset leads to the table itself.
+// where it points (a mistake of all versions so far). instance.c puts the import table right behind
+// the instance, so that this offset leads to the table itself.
 #undef offsetof
 #define offsetof(type, member) ((sizeof(type) + 15) & ~(size_t)15)
 static const struct wasm_rt_api *wasm_rt_api;
 #define wasm_rt_trap(code) wasm_rt_api->trap(code)
 #define wasm_rt_is_initialized() 1
+#if WASM_RT_GENERATED == 2
+// Every access is checked (no guard pages, no segment register), and the guard page below the stack
+// ends recursion (no counter).
+#define WASM_RT_MEMCHECK_GUARD_PAGES 0
+#define WASM_RT_MEMCHECK_BOUNDS_CHECK 1
+#define WASM_RT_ALLOW_SEGUE 0
+#define WASM_RT_USE_SEGUE 0
+#define WASM_RT_STACK_DEPTH_COUNT 0
+#define WASM_RT_SANITY_CHECKS 0
+// What follows the maximum is the kind of memory; scan.c lets one kind through.
+#define wasm_rt_allocate_memory(memory, pages, max_pages, ...) \
+    wasm_rt_api->allocate_memory(memory, pages, max_pages)
+#else
 #define wasm_rt_register_func_type(...) wasm_rt_api->register_func_type(__VA_ARGS__)
 #define wasm_rt_allocate_memory(...) wasm_rt_api->allocate_memory(__VA_ARGS__)
+#endif
 #define wasm_rt_grow_memory(...) wasm_rt_api->grow_memory(__VA_ARGS__)
 #define wasm_rt_free_memory(...) wasm_rt_api->free_memory(__VA_ARGS__)
 #define wasm_rt_allocate_funcref_table(...) wasm_rt_api->allocate_funcref_table(__VA_ARGS__)

@@ -134,6 +134,47 @@ TEST(missing_tools_are_named) {
     EXPECT_CONTAINS(error.message, "/bin/false");
 }
 
+// A translator that says it has this version, and writes something that is not C.
+static const char *translator_of(const char *version) {
+    static char path[256];
+    char text[256];
+    struct error error = {0};
+    (void)snprintf(path, sizeof path, "%s/translator", test_folder());
+    (void)snprintf(text, sizeof text,
+                   "#!/bin/sh\nif [ \"$1\" = --version ]; then echo '%s'; else echo no >m.c; fi\n",
+                   version);
+    REQUIRE_OK(file_write_atomic(path, slice_text(text), 0700, &error), error);
+    return path;
+}
+
+TEST(a_translator_of_another_version_is_refused) {
+    static const char *const versions[] = {"1.0.31",   "1.0.33", "1.0.",   "1.0.3",
+                                           "1.0.32.1", "1.1.36", "2.0.32", "no version"};
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        struct wasm_compiler_config config = {.cache_folder = test_folder(),
+                                              .wasm2c = translator_of(versions[i])};
+        struct wasm_compiler *compiler = NULL;
+        struct error error = {0};
+        EXPECT(wasm_compiler_new(&config, &compiler, &error) == ERR_UNSUPPORTED);
+        EXPECT_CONTAINS(error.message, versions[i]);
+        error_clear(&error);
+    }
+}
+
+TEST(a_newer_translator_is_tried_and_named_when_it_fails) {
+    struct wasm_module *module = wat_module("(module)");
+    struct wasm_compiler_config config = {.cache_folder = test_folder(),
+                                          .wasm2c = translator_of("1.0.999 (git~1)")};
+    struct wasm_compiler *compiler = NULL;
+    struct wasm_code *code = NULL;
+    struct error error = {0};
+    REQUIRE_OK(wasm_compiler_new(&config, &compiler, &error), error);
+    EXPECT(wasm_compile(compiler, module, &code, &error) == ERR_INVALID);
+    EXPECT_CONTAINS(error.message, "1.0.999 (git~1), newer than those known");
+    wasm_module_unref(module);
+    wasm_compiler_free(compiler);
+}
+
 TEST(an_invalid_body_is_refused_by_the_translator) {
     struct bytes *bytes = wat_bytes("(module (func (result i32) i64.const 1))", "--no-check");
     struct wasm_module *module = NULL;
