@@ -84,6 +84,11 @@ void channel_decide(struct actor *acceptor, struct channel *channel, bool is_acc
     struct completion *opener = channel->opener;
     bool is_wanted = opener != NULL && opener->is_armed && channel->state == CHANNEL_OPENING;
     channel->opener = NULL;
+    if (is_wanted && first != NULL &&
+        first->size > channel->side[0]->program->manifest->limits.message_bytes) {
+        is_accepted = false;
+        refusal = slice_text("the first message is over the opener's limits.message_bytes");
+    }
     if (!is_wanted || !is_accepted) {
         if (first != NULL) {
             message_free(first);

@@ -93,6 +93,7 @@ struct load_job {
     void (*done)(struct load_job *job);
 };
 void loader_start(struct actor_system *system);
+// Ends the thread; the jobs left fail. Again: nothing.
 void loader_stop(struct actor_system *system);
 void loader_submit(struct actor_system *system, struct load_job *job);
 
@@ -183,6 +184,8 @@ struct request *request_new(struct actor_system *system, struct completion *requ
 void request_unref(struct request *request);
 // Lock held. Ends the request; tells the requester if it still waits. Takes `value`.
 void request_finish(struct request *request, enum status status, struct bytes *value);
+// Lock held. The requester stops waiting; the target hears of it when it answers.
+void request_abandon(struct request *request);
 // Lock held. Fails every delivered request of the actor.
 void request_fail_delivered(struct actor *actor, const char *text);
 // Lock held.
@@ -297,6 +300,7 @@ struct actor {
     void *host_data;
     uint32_t tokens;  // activity held (system.c)
     bool is_first_start;
+    bool has_begun;       // this run has its first event
     bool has_backoff;     // its timer is armed, and holds a token
     bool is_resumed;      // its chain existed before this run
     bool is_stopping;     // owner; the stop has begun
@@ -304,6 +308,7 @@ struct actor {
     bool must_crash;      // escalation
     bool has_exit_data;
     struct bytes *exit_data;
+    struct bytes *start_error;  // why the first init failed; starters hear it when the id is free
     uint8_t nonce[CHAIN_NONCE_BYTES];
     // atomic
     _Atomic uint32_t references;
@@ -312,7 +317,9 @@ struct actor {
     _Atomic(struct message *) inbox;   // pushed by anyone, newest first
     _Atomic uint64_t queued_messages;  // counted ones, reserved before they are pushed
     _Atomic uint64_t queued_bytes;
+    _Atomic uint64_t error_notices;  // of children, in the mailbox
     _Atomic bool has_room_waiters;
+    _Atomic bool is_made;            // actor_create is through: its life may begin
     _Atomic bool stop_requested;     // as CONTROL_STOP, stays set: later waits fail
     _Atomic(struct turn *) current;  // as `turn`, for those who want to interrupt it: see turn_end
     atomic_flag state_lock;          // guards `state` against get-child-state
@@ -321,16 +328,20 @@ struct actor {
     struct actor *parent, *first_child, *next_sibling, *previous_sibling;
     uint32_t child_count;
     struct request *outstanding_first, *outstanding_last;
+    uint32_t gone_requests;  // of these, those whose requester is gone
     struct channel *channels;
     struct actor *waits_for;      // edge of the wait graph; borrowed: registered while it is one
     struct completion *waiting;   // of the parked turn, while it is armed
     struct completion *starters;  // wait for init to return
     struct completion *stoppers;  // wait for the end
     struct completion *room_waiters;
-    bool is_external_stop;     // not asked for by its parent
-    const char *stop_reason;   // static text; NULL: ordinary
-    uint64_t window_start_ns;  // of its restarts by policy
-    uint64_t window_restarts;
+    bool is_external_stop;    // not asked for by its parent
+    const char *stop_reason;  // static text; NULL: ordinary
+    // Restarts by policy that it ruled: of its children, and of a root its own.
+    struct restart_window {
+        uint64_t start_ns;
+        uint64_t restarts;
+    } window, own_window;
     struct sched_timer timer;       // back-off; armed by the owner
     struct sched_timer stop_timer;  // from the wish to stop to the end of the turn in progress
     struct actor *next_dead;
@@ -390,7 +401,7 @@ bool mailbox_reserve(struct actor *target, uint64_t size);
 void mailbox_push(struct actor *target, struct message *message);
 // Owner. NULL when empty.
 struct message *mailbox_next(struct actor *actor);
-// Owner, after a counted message was taken: gives its room back, lets a waiting sender try again.
+// After a message was taken, or dropped: gives its room back, lets a waiting sender try again.
 void mailbox_consumed(struct actor *actor, const struct message *message);
 // Drops everything queued; requests among it fail with `text`.
 void mailbox_drain(struct actor *actor, const char *text);
@@ -449,6 +460,8 @@ void lifecycle_crashed(struct actor *actor, const char *reason);
 // Owner: export returned err.
 void lifecycle_notify_error(struct actor *actor, struct slice text);
 void lifecycle_set_state(struct actor *actor, struct bytes *state);
+// The turn in progress gets its last time. Lock held, or owner.
+void lifecycle_watch_stop(struct actor *actor);
 // Lock not held.
 void authority_unref(struct actor_system *system, struct authority *authority);
 // Lock held.

@@ -136,6 +136,24 @@ static enum status open_chain(struct actor *actor, const char *id, struct error 
     return status;
 }
 
+// An actor that others may have found already, but that never lived.
+static void unregister(struct actor *actor) {
+    struct actor_system *system = actor->system;
+    system_lock(system);
+    struct actor *parent = actor->parent;
+    tree_remove(actor);
+    map_remove(&system->actors, bytes_slice(actor->id));
+    atomic_store(&actor->status, ACTOR_STOPPED);
+    completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor could not be made");
+    bool has_token = atomic_exchange(&actor->control, 0) != 0;
+    if (parent != NULL && atomic_load(&parent->stop_requested)) {
+        actor_control(parent, CONTROL_CHILD);
+    }
+    pthread_cond_broadcast(&system->changed);
+    system_unlock(system);
+    busy_drop(system, has_token ? 1 : 0);
+}
+
 enum status actor_create(struct actor_system *system, struct actor *parent, struct program *program,
                          const char *chosen_id, struct bytes *state, struct actor **out,
                          struct error *error) {
@@ -173,18 +191,18 @@ enum status actor_create(struct actor_system *system, struct actor *parent, stru
     if (status == OK) {
         status = open_chain(actor, id, error);
         if (status != OK) {
-            system_lock(system);
-            tree_remove(actor);
-            map_remove(&system->actors, bytes_slice(actor->id));
-            system_unlock(system);
+            unregister(actor);
         }
     }
     if (status != OK) {
         atomic_store(&actor->status, ACTOR_STOPPED);
-        atomic_store(&actor->references, 1);
+        mailbox_drain(actor, "the actor could not be made");
+        actor_unref(actor);  // the registry's
         actor_unref(actor);
         return status;
     }
+    // Release: whoever sees it sees the chain's head too.
+    atomic_store_explicit(&actor->is_made, true, memory_order_release);
     *out = actor;
     return OK;
 }
@@ -228,6 +246,14 @@ static void notice_for_parent(struct actor *actor, enum message_kind kind, bool 
         atomic_load(&parent->stop_requested)) {
         return;
     }
+    uint64_t most = parent->program->manifest->limits.message_bytes;
+    if (kind == MESSAGE_CHILD_ERROR && body.size > most) {
+        body.size = (size_t)most;  // a child's long text is no reason for its parent to crash
+    }
+    if (kind == MESSAGE_CHILD_ERROR) {
+        // Relaxed: a bound on memory that orders nothing.
+        atomic_fetch_add_explicit(&parent->error_notices, 1, memory_order_relaxed);
+    }
     struct message *notice = message_new(kind, body);
     notice->has_body = has_body;
     notice->child = bytes_ref(actor->id);
@@ -250,9 +276,21 @@ static void cut_relations(struct actor *actor, const char *text, struct message 
 void lifecycle_notify_error(struct actor *actor, struct slice text) {
     struct message *notices = NULL;
     system_lock(actor->system);
-    notice_for_parent(actor, MESSAGE_CHILD_ERROR, true, text, &notices);
+    // Notices need no room in the mailbox, and a child may fail as often as it likes: past as many
+    // as the mailbox has room for, the parent has enough to read. Crashes are always told.
+    struct actor *parent = actor->parent;
+    bool is_flood =
+        parent != NULL && atomic_load_explicit(&parent->error_notices, memory_order_relaxed) >=
+                              parent->program->manifest->limits.mailbox_messages;
+    if (!is_flood) {
+        notice_for_parent(actor, MESSAGE_CHILD_ERROR, true, text, &notices);
+    }
     system_unlock(actor->system);
     push_all(notices);
+    if (is_flood) {
+        log_line(LOG_WARNING, "actor %s: its parent is not told of an error: it has too many",
+                 actor_id(actor));
+    }
 }
 
 // ---- stopping
@@ -272,6 +310,12 @@ static void stop_timeout(struct sched_timer *timer) {
     system_unlock(actor->system);
 }
 
+void lifecycle_watch_stop(struct actor *actor) {
+    uint64_t limit_ns = actor->program->manifest->limits.stop_timeout_ms * 1000000U;
+    sched_timer_arm(actor->system->config.sched, &actor->stop_timer,
+                    env_monotonic_ns(actor->system->config.env) + limit_ns, stop_timeout);
+}
+
 void actor_request_stop(struct actor *actor, bool is_external, const char *reason) {
     if (atomic_exchange(&actor->stop_requested, true)) {
         return;
@@ -282,9 +326,7 @@ void actor_request_stop(struct actor *actor, bool is_external, const char *reaso
         completion_finish(actor->waiting, ERR_STOPPING, text_bytes("actor is stopping"));
     }
     if (atomic_load(&actor->current) != NULL) {
-        uint64_t limit_ns = actor->program->manifest->limits.stop_timeout_ms * 1000000U;
-        sched_timer_arm(actor->system->config.sched, &actor->stop_timer,
-                        env_monotonic_ns(actor->system->config.env) + limit_ns, stop_timeout);
+        lifecycle_watch_stop(actor);
     }
     actor_control(actor, CONTROL_STOP);
 }
@@ -304,8 +346,11 @@ static void begin_stop(struct actor *actor) {
     cancel_backoff(actor);
     sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
     system_lock(actor->system);
-    completion_fail_all(&actor->starters, ERR_STOPPING, "actor is stopping");
+    if (actor->start_error == NULL) {
+        completion_fail_all(&actor->starters, ERR_STOPPING, "actor is stopping");
+    }
     completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor is stopping");
+    request_fail_delivered(actor, "the actor has stopped");
     for (struct actor *child = actor->first_child; child != NULL; child = child->next_sibling) {
         actor_request_stop(child, false, NULL);
     }
@@ -316,7 +361,10 @@ static void begin_stop(struct actor *actor) {
 // The end, when no child is left: its last event of this run is its shutdown.
 static void finish_stop(struct actor *actor) {
     struct actor_system *system = actor->system;
-    (void)record_reason(actor, "shutdown", actor->stop_reason);
+    // One that was stopped before it could start was never there.
+    if (actor->has_begun) {
+        (void)record_reason(actor, "shutdown", actor->stop_reason);
+    }
     drop_instance(actor);
     struct message *notices = NULL;
     system_lock(system);
@@ -334,6 +382,9 @@ static void finish_stop(struct actor *actor) {
     map_remove(&system->actors, bytes_slice(actor->id));
     atomic_store(&actor->status, ACTOR_STOPPED);
     completion_fail_all(&actor->stoppers, OK, NULL);
+    while (actor->starters != NULL && actor->start_error != NULL) {
+        completion_finish(actor->starters, ERR_GUEST, bytes_ref(actor->start_error));
+    }
     completion_fail_all(&actor->starters, ERR_STOPPING, "actor has stopped");
     completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor has stopped");
     if (parent_waits) {
@@ -355,11 +406,13 @@ static void finish_stop(struct actor *actor) {
 // ------------------------------------------------------------------------------------
 
 static void start(struct actor *actor) {
-    actor->has_backoff = false;
+    // Also waits for the timer's function, which still wakes this actor.
+    cancel_backoff(actor);
     if (actor->is_first_start && !record_spawned(actor)) {
         lifecycle_started(actor, false, "the chain cannot be written");
         return;
     }
+    actor->has_begun = true;
     turn_instantiate(actor);
 }
 
@@ -381,13 +434,15 @@ void lifecycle_started(struct actor *actor, bool is_good, const char *reason) {
         system_unlock(actor->system);
         return;
     }
-    system_lock(actor->system);
-    completion_fail_all(&actor->starters, ERR_GUEST, reason);
-    system_unlock(actor->system);
     if (!actor->is_first_start) {
+        system_lock(actor->system);
+        completion_fail_all(&actor->starters, ERR_GUEST, reason);
+        system_unlock(actor->system);
         lifecycle_crashed(actor, reason);
         return;
     }
+    // Whoever started it is told when it is gone, and may then use its id again.
+    actor->start_error = text_bytes("%s", reason);
     actor->stop_reason = "init failed";
     begin_stop(actor);
 }
@@ -418,8 +473,16 @@ static uint64_t back_off_ns(struct actor *actor, const struct manifest_supervisi
     return delay_ms * 1000000U + delay_ms * 1000000U / 4 * jitter / 256;
 }
 
+// A new instance has new children: those of the last one do not count against it.
+static void forget_restarts(struct actor *actor) {
+    system_lock(actor->system);
+    actor->window = (struct restart_window){0};
+    system_unlock(actor->system);
+}
+
 static void restart_after(struct actor *actor, uint64_t delay_ns) {
     const struct manifest *manifest = actor->program->manifest;
+    forget_restarts(actor);
     atomic_store(&actor->status, ACTOR_RESTARTING);
     if (manifest->restart_state == MANIFEST_STATE_INITIAL) {
         lifecycle_set_state(actor, bytes_ref(actor->initial_state));
@@ -442,21 +505,22 @@ enum crash_decision { CRASH_RESTART, CRASH_REST, CRASH_STOP, CRASH_ESCALATE };
 // Lock held. Counts the restart against the window of whoever rules the actor.
 static enum crash_decision decide(struct actor *actor, uint64_t *restarts,
                                   const struct manifest_supervision **rules) {
-    struct actor *ruler = actor->parent != NULL ? actor->parent : actor;
+    struct restart_window *window =
+        actor->parent != NULL ? &actor->parent->window : &actor->own_window;
     *rules =
         actor->parent != NULL ? &actor->parent->program->manifest->supervision : &node_supervision;
     if (actor->program->manifest->restart == MANIFEST_TEMPORARY) {
         return actor->parent != NULL ? CRASH_REST : CRASH_STOP;
     }
     uint64_t now = env_monotonic_ns(actor->system->config.env);
-    if (now - ruler->window_start_ns > (*rules)->window_ms * 1000000U) {
-        ruler->window_start_ns = now;
-        ruler->window_restarts = 0;
+    if (now - window->start_ns > (*rules)->window_ms * 1000000U) {
+        window->start_ns = now;
+        window->restarts = 0;
     }
-    if (ruler->window_restarts >= (*rules)->max_restarts) {
+    if (window->restarts >= (*rules)->max_restarts) {
         return actor->parent != NULL ? CRASH_ESCALATE : CRASH_STOP;
     }
-    *restarts = ruler->window_restarts++;
+    *restarts = window->restarts++;
     return CRASH_RESTART;
 }
 
@@ -508,6 +572,9 @@ void lifecycle_crashed(struct actor *actor, const char *reason) {
         restart_after(actor, back_off_ns(actor, rules, restarts));
     } else if (decision == CRASH_REST) {
         atomic_store(&actor->status, ACTOR_CRASHED);
+        system_lock(system);
+        completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor has crashed");
+        system_unlock(system);
         mailbox_drain_all(actor, "the actor has crashed");
     } else {
         actor->stop_reason = decision == CRASH_STOP ? "crashed" : "crashed past the restart limit";
@@ -520,6 +587,7 @@ static void restart_now(struct actor *actor) {
     struct message *notices = NULL;
     cancel_backoff(actor);
     drop_instance(actor);
+    forget_restarts(actor);
     system_lock(actor->system);
     cut_relations(actor, "the actor was restarted", &notices);
     system_unlock(actor->system);
@@ -547,6 +615,9 @@ bool lifecycle_step(struct actor *actor) {
     // Relaxed look first: the common case is that nothing is asked.
     uint32_t bits = 0;
     if (atomic_load_explicit(&actor->control, memory_order_relaxed) != 0) {
+        if (!atomic_load_explicit(&actor->is_made, memory_order_acquire)) {
+            return false;  // its maker wakes it
+        }
         bits = atomic_exchange(&actor->control, 0);
         actor->tokens++;
     }
@@ -563,7 +634,9 @@ bool lifecycle_step(struct actor *actor) {
         }
         return false;
     }
-    if ((bits & CONTROL_CRASH) != 0 || actor->must_crash) {
+    // One that is down already, or waits for its back-off, does not crash again.
+    bool is_up = actor_status(actor) == ACTOR_RUNNING;
+    if (((bits & CONTROL_CRASH) != 0 || actor->must_crash) && is_up) {
         lifecycle_crashed(actor, "a child crashed past the restart limit");
         return true;
     }
@@ -571,7 +644,8 @@ bool lifecycle_step(struct actor *actor) {
         restart_now(actor);
         return true;
     }
-    if ((bits & CONTROL_START) != 0) {
+    // A back-off may have ended while the parent's restart was under way.
+    if ((bits & CONTROL_START) != 0 && !is_up && actor_status(actor) != ACTOR_CRASHED) {
         start(actor);
         return true;
     }

@@ -53,6 +53,9 @@ bool mailbox_reserve(struct actor *target, uint64_t size) {
 }
 
 void mailbox_consumed(struct actor *actor, const struct message *message) {
+    if (message->kind == MESSAGE_CHILD_ERROR) {
+        atomic_fetch_sub_explicit(&actor->error_notices, 1, memory_order_relaxed);
+    }
     if (!message->is_counted) {
         return;
     }
@@ -93,7 +96,8 @@ void mailbox_push(struct actor *target, struct message *message) {
     // The actor may have ended between the sender's look and the push: then nobody will take the
     // message. The status is stored before the owner's last drain, so one of the two drains it.
     enum actor_status status = (enum actor_status)atomic_load(&target->status);
-    if (status == ACTOR_STOPPED || status == ACTOR_CRASHED) {
+    if (status == ACTOR_STOPPED || status == ACTOR_CRASHED ||
+        atomic_load(&target->stop_requested)) {
         mailbox_drain(target, "the actor has ended");
     }
 }
@@ -128,10 +132,7 @@ struct message *mailbox_next(struct actor *actor) {
 
 // Tells whoever depends on the message that it will not be handled, and frees it.
 static void drop(struct actor *actor, struct message *message, const char *text) {
-    if (message->is_counted) {
-        atomic_fetch_sub(&actor->queued_messages, 1);
-        atomic_fetch_sub(&actor->queued_bytes, message->size);
-    }
+    mailbox_consumed(actor, message);
     system_lock(actor->system);
     if (message->kind == MESSAGE_REQUEST) {
         request_finish(message->request, ERR_CLOSED, text_bytes("%s", text));

@@ -163,6 +163,8 @@ static bool same_stamp(const struct file_stamp *a, const struct file_stamp *b) {
            a->changed_ns == b->changed_ns;
 }
 
+enum { PROGRAMS_MOST = 1024 };  // kept for those who will ask again
+
 struct cached_program {
     char *manifest_path;  // NULL: the manifest was text
     char *component_path;
@@ -235,6 +237,13 @@ static void remember_program(struct actor_system *system, const struct program_r
     request_key(request, &key);
     pthread_mutex_lock(&system->program_lock);
     struct cached_program *old = map_remove(&system->programs, buf_slice(&key));
+    if (old == NULL && system->programs.live_count >= PROGRAMS_MOST) {
+        // The oldest goes: guests may make up any number of manifests.
+        uint32_t cursor = 0;
+        struct map_entry *first = map_next(&system->programs, &cursor);
+        old = first->value;
+        map_remove(&system->programs, first->key);
+    }
     map_add(&system->programs, buf_slice(&key), cached);
     pthread_mutex_unlock(&system->program_lock);
     buf_release(&key);
@@ -458,8 +467,12 @@ static void *loader_main(void *argument) {
         if (system->jobs == NULL) {
             system->jobs_end = &system->jobs;
         }
+        bool ends = system->loader_ends;
         pthread_mutex_unlock(&system->program_lock);
-        if (program_load(system, &job->request, &job->program, &job->error) != OK) {
+        // At the end nobody waits for a program any more, and a compiler may take long.
+        if (ends) {
+            error_set(&job->error, ERR_STOPPING, "the node is stopping");
+        } else if (program_load(system, &job->request, &job->program, &job->error) != OK) {
             job->program = NULL;
         }
         job->done(job);
@@ -478,9 +491,13 @@ void loader_start(struct actor_system *system) {
 
 void loader_stop(struct actor_system *system) {
     pthread_mutex_lock(&system->program_lock);
+    bool has_ended = system->loader_ends;
     system->loader_ends = true;
     pthread_cond_signal(&system->loader_wake);
     pthread_mutex_unlock(&system->program_lock);
+    if (has_ended) {
+        return;
+    }
     pthread_join(system->loader, NULL);
 }
 

@@ -5,6 +5,8 @@
 
 #include "actor/internal.h"
 
+enum { GONE_REQUESTS_MOST = 1000 };  // that an actor keeps, to be told when it answers
+
 // ---- a request's life
 // ----------------------------------------------------------------------------
 
@@ -27,6 +29,27 @@ void request_unref(struct request *request) {
     }
 }
 
+// Lock held. One more of the actor's requests has no requester: the oldest such are forgotten, so
+// that an actor that never answers does not grow for ever.
+static void count_gone(struct actor *actor) {
+    if (++actor->gone_requests <= GONE_REQUESTS_MOST) {
+        return;
+    }
+    struct request *oldest = actor->outstanding_first;
+    while (oldest->requester != NULL) {
+        oldest = oldest->next;
+    }
+    request_finish(oldest, ERR_CLOSED, NULL);
+}
+
+void request_abandon(struct request *request) {
+    bool is_new = request->requester != NULL;
+    request->requester = NULL;
+    if (is_new && request->target != NULL) {
+        count_gone(request->target);
+    }
+}
+
 void request_deliver(struct request *request, struct actor *target) {
     assert(request->target == NULL);
     if (request->state != REQUEST_QUEUED) {
@@ -40,6 +63,9 @@ void request_deliver(struct request *request, struct actor *target) {
                                        : &target->outstanding_first) = request;
     target->outstanding_last = request;
     atomic_fetch_add_explicit(&request->references, 1, memory_order_relaxed);
+    if (request->requester == NULL) {
+        count_gone(target);
+    }
 }
 
 // Lock held. Takes the request out of its target's list; gives the list's reference to the caller.
@@ -53,6 +79,9 @@ static bool detach(struct request *request) {
     *(request->next != NULL ? &request->next->previous : &target->outstanding_last) =
         request->previous;
     request->target = NULL;
+    if (request->requester == NULL) {
+        target->gone_requests--;
+    }
     return true;
 }
 
@@ -160,7 +189,9 @@ static enum status reserve_room(struct actor *self, struct actor *target, uint64
             system_unlock(self->system);
             return OK;
         }
-        uint64_t timeout = self->program->manifest->limits.send_timeout_ms * 1000000U;
+        // 0 ns would be no time-out at all.
+        uint64_t timeout_ms = self->program->manifest->limits.send_timeout_ms;
+        uint64_t timeout = timeout_ms != 0 ? timeout_ms * 1000000U : 1;
         enum status status = turn_wait(turn, target, NULL, timeout, ERR_TIMEOUT, NULL, error);
         if (status != OK) {
             return error_context(error, "the mailbox of actor %s is full", actor_id(target));
@@ -173,6 +204,9 @@ static enum status reserve_room(struct actor *self, struct actor *target, uint64
 static enum status prepare(struct actor *self, struct actor *target, enum message_kind kind,
                            struct slice body, struct message **out, struct error *error) {
     enum status status = check_size(self, body, error);
+    if (status == OK && target != self && check_size(target, body, error) != OK) {
+        status = error_context(error, "actor %s", actor_id(target));
+    }
     if (status == OK) {
         actor_ref(target);
         status = reserve_room(self, target, body.size, error);
@@ -225,9 +259,15 @@ enum status actor_request(struct actor *self, struct slice target_id, struct sli
     message->request = request;
     status = turn_wait(self->turn, target, message, timeout, ERR_TIMEOUT, reply, error);
     system_lock(self->system);
-    request->requester = NULL;
+    request_abandon(request);
     system_unlock(self->system);
     request_unref(request);
+    if (status == OK && check_size(self, bytes_slice(*reply), error) != OK) {
+        // The requester's limit decides what it can be given; no reply is its end.
+        bytes_unref(*reply);
+        *reply = NULL;
+        return error_context(error, "the reply");
+    }
     return status;
 }
 

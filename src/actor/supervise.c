@@ -99,10 +99,12 @@ enum status actor_spawn_child(struct actor *self, struct slice manifest, enum ac
     struct bytes *value = NULL;
     system_lock(self->system);
     spawn->waiter = turn_prepare_wait(self->turn);
+    uint32_t leg = self->turn->leg;
     enum status status = turn_wait(self->turn, NULL, effect, 0, ERR_TIMEOUT, &value, error);
     system_lock(self->system);
     spawn->waiter = NULL;
-    bool was_begun = status != ERR_STOPPING || self->turn->leg > 0;
+    // A wait that began has ended a leg, and the spawn was handed over with it, or abandoned.
+    bool was_begun = self->turn->leg != leg;
     system_unlock(self->system);
     if (!was_begun) {
         spawn_unref(spawn);

@@ -85,6 +85,7 @@ static void actor_free(struct actor *actor, bool has_workers) {
     bytes_unref(actor->state);
     bytes_unref(actor->initial_state);
     bytes_unref(actor->exit_data);
+    bytes_unref(actor->start_error);
     bytes_unref(actor->id);
     authority_unref(actor->system, actor->authority);
     program_unref(actor->program);
@@ -248,6 +249,8 @@ void actor_system_stop(struct actor_system *system) {
         pthread_cond_wait(&system->changed, &system->lock);
     }
     system_unlock(system);
+    // A load for an actor that is gone still refers to it, and so to the scheduler.
+    loader_stop(system);
 }
 
 uint64_t actor_system_count(struct actor_system *system) {
@@ -322,7 +325,12 @@ enum status actor_start_root(struct actor_system *system, const struct actor_sta
     struct outside_wait wait;
     outside_init(&wait, system);
     system_lock(system);
-    completion_link(&wait.completion, &actor->starters);
+    if (actor_status(actor) != ACTOR_STOPPED) {
+        completion_link(&wait.completion, &actor->starters);
+    } else {
+        // The node was told to stop in between.
+        completion_finish(&wait.completion, ERR_STOPPING, text_bytes("actor has stopped"));
+    }
     system_unlock(system);
     actor_control(actor, CONTROL_START);
     struct bytes *nothing = NULL;
@@ -344,6 +352,8 @@ static enum status find_target(struct actor_system *system, const char *id, enum
     enum status status = OK;
     if (actor_status(actor) == ACTOR_CRASHED) {
         status = error_set(error, ERR_CLOSED, "actor %s has crashed", id);
+    } else if (atomic_load(&actor->stop_requested)) {
+        status = error_set(error, ERR_CLOSED, "actor %s is stopping", id);
     } else if (!actor->program->exports[kind].is_present) {
         status = error_set(error, ERR_UNSUPPORTED, "actor does not handle %s", export_name(kind));
     }
@@ -410,7 +420,7 @@ enum status actor_request_from_outside(struct actor_system *system, const char *
         mailbox_push(target, message);
         system_lock(system);
         status = outside_wait(&wait, timeout_ns, reply, error);
-        request->requester = NULL;
+        request_abandon(request);
         system_unlock(system);
         busy_drop(system, 1);
         request_unref(request);

@@ -322,14 +322,11 @@ static void settle_message(struct turn *turn, enum leg_outcome outcome, const ch
 
 static void turn_end(struct turn *turn) {
     struct actor *actor = turn->actor;
-    // Whoever stops the actor may be looking at the turn, under the lock, to interrupt it. That
-    // begins long after stop_requested is set, so a turn that does not see it set is long over.
-    bool may_be_watched = atomic_load(&actor->stop_requested);
-    if (may_be_watched) {
+    // Whoever stops the actor may be looking at the turn, under the lock, to interrupt it.
+    // Sequentially consistent with actor_request_stop: whoever is not seen here sees no turn.
+    atomic_store(&actor->current, NULL);
+    if (atomic_load(&actor->stop_requested)) {
         system_lock(actor->system);
-    }
-    atomic_store_explicit(&actor->current, NULL, memory_order_relaxed);
-    if (may_be_watched) {
         system_unlock(actor->system);
     }
     if (turn->message != NULL) {
@@ -496,12 +493,16 @@ static void turn_go(struct turn *turn) {
         turn->phase = TURN_RUNNING;
         wasm_context_bind(&turn->context);
         bool is_finished = sched_fiber_resume(turn->fiber);
+        bool is_job = !is_finished && turn->phase == TURN_ON_WORKER;
+        if (is_job) {
+            // Still bound: what runs here may find that the host call must trap.
+            turn->on_worker(turn->on_worker_argument);
+        }
         wasm_context_unbind(&turn->context);
         if (is_finished) {
             break;
         }
-        if (turn->phase == TURN_ON_WORKER) {
-            turn->on_worker(turn->on_worker_argument);
+        if (is_job) {
             continue;
         }
         assert(turn->phase == TURN_WAITING);
@@ -628,7 +629,11 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     turn->arena.limit_bytes = 4 * (limits->message_bytes + limits->state_bytes) + ARENA_EXTRA_BYTES;
     wasm_context_begin(&turn->context, limits->turn_cpu_ms * 1000000U);
     actor->turn = turn;
-    atomic_store_explicit(&actor->current, turn, memory_order_release);
+    // Sequentially consistent with actor_request_stop: it sees the turn, or we see it.
+    atomic_store(&actor->current, turn);
+    if (atomic_load(&actor->stop_requested)) {
+        lifecycle_watch_stop(actor);
+    }
     if (!is_instantiation) {
         fill_arguments(turn);
     }

@@ -13,6 +13,14 @@ static bool runtime_shutdown(struct component_call *call, const struct value *ar
                              struct value *result) {
     bool has_data = args[0].which == 1;
     struct slice data = has_data ? host_bytes(args[0].items) : slice_of(NULL, 0);
+    // The data becomes a message for the parent.
+    uint64_t most = actor_manifest(host_self(call))->limits.message_bytes;
+    if (data.size > most) {
+        struct error error = {0};
+        error_set(&error, ERR_LIMIT, "data of %zu bytes is over the limit of %llu (%s)", data.size,
+                  (unsigned long long)most, "limits.message_bytes");
+        return host_fail(call, &error, result);
+    }
     actor_shutdown(host_self(call), has_data, data);
     return host_ok(result);
 }

@@ -25,7 +25,9 @@ static bool sleep_for(struct component_call *call, uint64_t duration_ms, struct 
     } else {
         uint64_t least = permissions->timing.min_sleep_ms;
         uint64_t chosen = duration_ms < least ? least : duration_ms;
-        status = actor_sleep(self, chosen * 1000000U, &error);
+        // Three hundred years are as good as for ever.
+        const uint64_t most = INT64_MAX / 1000000U;
+        status = actor_sleep(self, (chosen < most ? chosen : most) * 1000000U, &error);
     }
     return host_done(call, status, &error, result);
 }
