@@ -136,6 +136,51 @@ static enum status open_chain(struct actor *actor, const char *id, struct error 
     return status;
 }
 
+// Whether event 0, which `data` is of, names `parent` (NULL: the node) as the parent.
+static bool names_parent(struct slice data, const struct actor *parent) {
+    struct cbor_reader reader = cbor_reader_of(data);
+    uint64_t pairs = 0;
+    if (cbor_read_map(&reader, &pairs, NULL) != OK) {
+        return false;
+    }
+    for (uint64_t i = 0; i < pairs; i++) {
+        uint64_t key = 0;
+        struct slice id;
+        if (cbor_read_uint(&reader, &key, NULL) != OK) {
+            return false;
+        }
+        if (key == 2) {
+            return cbor_read_text(&reader, &id, NULL) == OK && parent != NULL &&
+                   slice_equal(id, bytes_slice(parent->id));
+        }
+        if (cbor_skip(&reader, NULL) != OK) {
+            return false;
+        }
+    }
+    return false;
+}
+
+// An actor that spawns may go on with the chain of a former child of its own, and of nobody else:
+// with the id would come the right to read the history.
+static enum status check_former_child(struct actor *actor, const struct actor *parent,
+                                      struct error *error) {
+    struct chain_reader *reader = NULL;
+    enum status status =
+        chain_reader_open(actor->system->config.log, actor_id(actor), 0, &reader, error);
+    if (status != OK) {
+        return status;
+    }
+    struct chain_event event;
+    bool more = false;
+    status = chain_reader_next(reader, &event, &more, error);
+    if (status == OK && (!more || !names_parent(event.data, parent))) {
+        status = error_set(error, ERR_EXISTS, "the id %s belongs to another actor's history",
+                           actor_id(actor));
+    }
+    chain_reader_close(reader);
+    return status;
+}
+
 // An actor that others may have found already, but that never lived.
 static void unregister(struct actor *actor) {
     struct actor_system *system = actor->system;
@@ -190,6 +235,9 @@ enum status actor_create(struct actor_system *system, struct actor *parent, stru
     system_unlock(system);
     if (status == OK) {
         status = open_chain(actor, id, error);
+        if (status == OK && actor->is_resumed && parent != NULL) {
+            status = check_former_child(actor, parent, error);
+        }
         if (status != OK) {
             unregister(actor);
         }

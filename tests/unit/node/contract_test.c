@@ -262,6 +262,22 @@ TEST(a_child_cannot_reach_targets_that_its_policy_leaves_out) {
     close_world(&world);
 }
 
+TEST(a_child_cannot_take_over_the_history_of_another_actor) {
+    struct world world;
+    char child[THEATER_ID_BYTES];
+    open_world(&world, "", "id = \"heir\"");
+    spawn(&world, child);
+    EXPECT_TEXT(child, "heir");
+    EXPECT_U64(ask(&world, "p", "stop heir"), THEATER_OK);
+    // Its own former child may come back under its id, the chain goes on.
+    spawn(&world, child);
+    EXPECT_U64(ask(&world, "p", "stop heir"), THEATER_OK);
+    start(&world, "parent.toml", "q");
+    EXPECT_U64(ask(&world, "q", "spawn child.toml"), THEATER_ACTOR_ERROR);
+    EXPECT_CONTAINS(world.text, "another actor's history");
+    close_world(&world);
+}
+
 int main(void) {
     return test_main();
 }
