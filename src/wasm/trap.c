@@ -281,7 +281,9 @@ static void install_handlers(void) {
             fatal("cannot handle signal %d", fault_signals[i]);
     action.sa_sigaction = on_interrupt;
     // A wait of a host function that the deadline hits goes on; `interrupted` is seen after it.
-    action.sa_flags |= SA_RESTART;
+    // And one at a time: the watchdog asks again every tick, and a jump that takes longer than that
+    // would be interrupted over and over until the signal stack ends. Landing unblocks it.
+    action.sa_flags = (action.sa_flags & ~SA_NODEFER) | SA_RESTART;
     if (sigaction(wasm_interrupt_signal(), &action, NULL) != 0)
         fatal("cannot handle signal %d", wasm_interrupt_signal());
 }
