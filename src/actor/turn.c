@@ -406,6 +406,11 @@ static void finish_trapped(struct turn *turn) {
     }
 }
 
+static bool is_state(const struct actor *actor, const struct value *content) {
+    return actor->state != NULL &&
+           slice_equal(bytes_slice(actor->state), slice_of(content->bytes, content->count));
+}
+
 static void finish_returned(struct turn *turn) {
     struct actor *actor = turn->actor;
     bool is_ok = turn->result.which == 0;
@@ -416,7 +421,8 @@ static void finish_returned(struct turn *turn) {
             finish_trapped(turn);
             return;
         }
-        if (option->which == 1) {
+        // The same state again is no new state: nothing to keep, hash or write.
+        if (option->which == 1 && !is_state(actor, option->items)) {
             state = bytes_copy(slice_of(option->items->bytes, option->items->count));
         }
     }

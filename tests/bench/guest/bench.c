@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The guest of the benchmarks. What a message asks for is its first byte:
 //   '.'                         nothing: the turn alone
+//   'w' steps:u32 0             compute for so many steps
 //   'p' hops:u32 n:u8 peer[n]   one hop of a message that two actors throw to and fro
 //   'r' count:u32 n:u8 peer[n]  `count` requests to the peer, one after the other
 //   's' count:u32 n:u8 path[n]  spawn `count` children from the manifest
@@ -45,6 +46,8 @@ static struct theater_result on_send(struct theater_bytes state, struct theater_
         theater_copy(names, message.data + 6 + name.size, name.size);
         theater_copy(names + name.size, message.data + 6, name.size);
         outcome = theater_send(name, next);
+    }
+    for (volatile uint32_t step = 0; message.data[0] == 'w' && step < count; step++) {
     }
     for (; message.data[0] == 'r' && count > 0 && outcome.ok; count--) {
         outcome = theater_request(name, first);
