@@ -399,6 +399,11 @@ struct bytes *text_bytes(const char *format, ...) PRINTF_LIKE(1, 2);
 bool mailbox_reserve(struct actor *target, uint64_t size);
 // Takes the message; a counted one has been reserved. Wakes the target. Lock not held.
 void mailbox_push(struct actor *target, struct message *message);
+// Takes a list of messages with their targets (kept by them) and pushes each. Lock not held.
+void mailbox_push_all(struct message *messages);
+// ERR_LIMIT when a message is larger than the actor's limits.message_bytes.
+enum status mailbox_check_size(const struct actor *actor, struct slice message,
+                               struct error *error);
 // Owner. NULL when empty.
 struct message *mailbox_next(struct actor *actor);
 // After a message was taken, or dropped: gives its room back, lets a waiting sender try again.

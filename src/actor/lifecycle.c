@@ -275,17 +275,6 @@ static void drop_instance(struct actor *actor) {
     }
 }
 
-static void push_all(struct message *notices) {
-    while (notices != NULL) {
-        struct message *next = notices->next;
-        struct actor *target = notices->target;
-        notices->target = NULL;
-        mailbox_push(target, notices);
-        actor_unref(target);
-        notices = next;
-    }
-}
-
 // Lock held. A notice about the actor for its parent, if the parent wants such notices.
 static void notice_for_parent(struct actor *actor, enum message_kind kind, bool has_body,
                               struct slice body, struct message **notices) {
@@ -334,7 +323,7 @@ void lifecycle_notify_error(struct actor *actor, struct slice text) {
         notice_for_parent(actor, MESSAGE_CHILD_ERROR, true, text, &notices);
     }
     system_unlock(actor->system);
-    push_all(notices);
+    mailbox_push_all(notices);
     if (is_flood) {
         log_line(LOG_WARNING, "actor %s: its parent is not told of an error: it has too many",
                  actor_id(actor));
@@ -440,7 +429,7 @@ static void finish_stop(struct actor *actor) {
     }
     pthread_cond_broadcast(&system->changed);
     system_unlock(system);
-    push_all(notices);
+    mailbox_push_all(notices);
     mailbox_drain_all(actor, "the actor has stopped");
     actor_unref(actor->last_target);
     actor->last_target = NULL;
@@ -615,7 +604,7 @@ void lifecycle_crashed(struct actor *actor, const char *reason) {
     }
     system_unlock(system);
     buf_release(&told);
-    push_all(notices);
+    mailbox_push_all(notices);
     if (decision == CRASH_RESTART) {
         restart_after(actor, back_off_ns(actor, rules, restarts));
     } else if (decision == CRASH_REST) {
@@ -639,7 +628,7 @@ static void restart_now(struct actor *actor) {
     system_lock(actor->system);
     cut_relations(actor, "the actor was restarted", &notices);
     system_unlock(actor->system);
-    push_all(notices);
+    mailbox_push_all(notices);
     lifecycle_set_state(actor, bytes_ref(actor->initial_state));
     atomic_store(&actor->status, ACTOR_RESTARTING);
     if (!record_reason(actor, "restarted", "restart-child")) {

@@ -102,6 +102,28 @@ void mailbox_push(struct actor *target, struct message *message) {
     }
 }
 
+void mailbox_push_all(struct message *messages) {
+    while (messages != NULL) {
+        struct message *next = messages->next;
+        struct actor *target = messages->target;
+        messages->target = NULL;
+        mailbox_push(target, messages);
+        actor_unref(target);
+        messages = next;
+    }
+}
+
+enum status mailbox_check_size(const struct actor *actor, struct slice message,
+                               struct error *error) {
+    uint64_t most = actor->program->manifest->limits.message_bytes;
+    if (message.size > most) {
+        return error_set(error, ERR_LIMIT,
+                         "message of %zu bytes is over the limit of %llu (limits.message_bytes)",
+                         message.size, (unsigned long long)most);
+    }
+    return OK;
+}
+
 static struct message *reverse(struct message *newest) {
     struct message *oldest = NULL;
     while (newest != NULL) {

@@ -80,20 +80,6 @@ void program_unref(struct program *program) {
 // ---- exports
 // -------------------------------------------------------------------------------------
 
-// "actor" for "theater:simple/actor@0.1.1" and "ntwk:theater/actor"; empty for foreign packages.
-static struct slice short_interface(struct slice interface) {
-    static const char *const packages[] = {"theater:simple/", "ntwk:theater/"};
-    for (size_t i = 0; i < COUNT_OF(packages); i++) {
-        if (slice_starts_with(interface, packages[i])) {
-            size_t skip = strlen(packages[i]);
-            struct slice rest = slice_of(interface.data + skip, interface.size - skip);
-            const uint8_t *at = memchr(rest.data, '@', rest.size);
-            return at != NULL ? slice_of(rest.data, (size_t)(at - rest.data)) : rest;
-        }
-    }
-    return slice_of(NULL, 0);
-}
-
 static enum status bind_export(struct program *program, enum export_kind kind, uint32_t index,
                                const struct component_export *export, struct error *error) {
     const struct export_shape *wanted = &export_shapes[kind];
@@ -118,7 +104,7 @@ static enum status bind_exports(struct program *program, const struct component 
                                 struct error *error) {
     for (uint32_t i = 0; i < component_export_count(component); i++) {
         const struct component_export *export = component_export_at(component, i);
-        struct slice interface = short_interface(export->interface);
+        struct slice interface = manifest_interface_name(export->interface);
         for (int kind = 0; kind < EXPORT_COUNT; kind++) {
             if (slice_equal_text(interface, export_shapes[kind].interface) &&
                 slice_equal_text(export->name, export_shapes[kind].name)) {

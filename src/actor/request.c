@@ -163,16 +163,6 @@ static enum status find_target(struct actor *self, struct slice id, enum export_
     return OK;
 }
 
-static enum status check_size(const struct actor *self, struct slice message, struct error *error) {
-    uint64_t most = self->program->manifest->limits.message_bytes;
-    if (message.size > most) {
-        return error_set(error, ERR_LIMIT,
-                         "message of %zu bytes is over the limit of %llu (limits.message_bytes)",
-                         message.size, (unsigned long long)most);
-    }
-    return OK;
-}
-
 // Waits for room in the target's mailbox, at most the send timeout.
 static enum status reserve_room(struct actor *self, struct actor *target, uint64_t size,
                                 struct error *error) {
@@ -203,8 +193,8 @@ static enum status reserve_room(struct actor *self, struct actor *target, uint64
 // Makes a counted message for the target, with its room reserved.
 static enum status prepare(struct actor *self, struct actor *target, enum message_kind kind,
                            struct slice body, struct message **out, struct error *error) {
-    enum status status = check_size(self, body, error);
-    if (status == OK && target != self && check_size(target, body, error) != OK) {
+    enum status status = mailbox_check_size(self, body, error);
+    if (status == OK && target != self && mailbox_check_size(target, body, error) != OK) {
         status = error_context(error, "actor %s", actor_id(target));
     }
     if (status == OK) {
@@ -262,7 +252,7 @@ enum status actor_request(struct actor *self, struct slice target_id, struct sli
     request_abandon(request);
     system_unlock(self->system);
     request_unref(request);
-    if (status == OK && check_size(self, bytes_slice(*reply), error) != OK) {
+    if (status == OK && mailbox_check_size(self, bytes_slice(*reply), error) != OK) {
         // The requester's limit decides what it can be given; no reply is its end.
         bytes_unref(*reply);
         *reply = NULL;
@@ -307,7 +297,7 @@ enum status actor_outstanding(struct actor *self, struct arena *arena, struct sl
 // Answers one of the caller's delivered requests when this leg is recorded.
 static enum status answer(struct actor *self, struct slice id, enum status outcome,
                           struct slice body, struct error *error) {
-    enum status status = check_size(self, body, error);
+    enum status status = mailbox_check_size(self, body, error);
     if (status != OK) {
         return status;
     }

@@ -365,66 +365,64 @@ static enum status find_target(struct actor_system *system, const char *id, enum
     return OK;
 }
 
-static enum status check_size(const struct actor *target, struct slice message,
-                              struct error *error) {
-    uint64_t most = target->program->manifest->limits.message_bytes;
-    if (message.size > most) {
-        return error_set(error, ERR_LIMIT,
-                         "message of %zu bytes is over the limit of %llu (limits.message_bytes)",
-                         message.size, (unsigned long long)most);
+// Finds the target and reserves room for the message. Gives a reference to the target.
+static enum status prepare_from_outside(struct actor_system *system, const char *id,
+                                        enum export_kind kind, struct slice body,
+                                        struct actor **out, struct error *error) {
+    struct actor *target = NULL;
+    enum status status = find_target(system, id, kind, &target, error);
+    if (status != OK) {
+        return status;
     }
+    status = mailbox_check_size(target, body, error);
+    if (status == OK && !mailbox_reserve(target, body.size)) {
+        status = error_set(error, ERR_BUSY, "the mailbox of actor %s is full", id);
+    }
+    if (status != OK) {
+        actor_unref(target);
+        return status;
+    }
+    *out = target;
     return OK;
 }
 
 enum status actor_send_from_outside(struct actor_system *system, const char *id, struct slice body,
                                     struct error *error) {
     struct actor *target = NULL;
-    enum status status = find_target(system, id, EXPORT_SEND, &target, error);
+    enum status status = prepare_from_outside(system, id, EXPORT_SEND, body, &target, error);
     if (status != OK) {
         return status;
     }
-    status = check_size(target, body, error);
-    if (status == OK && !mailbox_reserve(target, body.size)) {
-        status = error_set(error, ERR_BUSY, "the mailbox of actor %s is full", id);
-    }
-    if (status == OK) {
-        struct message *message = message_new(MESSAGE_SEND, body);
-        message->is_counted = true;
-        mailbox_push(target, message);
-    }
+    struct message *message = message_new(MESSAGE_SEND, body);
+    message->is_counted = true;
+    mailbox_push(target, message);
     actor_unref(target);
-    return status;
+    return OK;
 }
 
 enum status actor_request_from_outside(struct actor_system *system, const char *id,
                                        struct slice body, uint64_t timeout_ns, struct bytes **reply,
                                        struct error *error) {
     struct actor *target = NULL;
-    enum status status = find_target(system, id, EXPORT_REQUEST, &target, error);
+    enum status status = prepare_from_outside(system, id, EXPORT_REQUEST, body, &target, error);
     if (status != OK) {
         return status;
     }
-    status = check_size(target, body, error);
-    if (status == OK && !mailbox_reserve(target, body.size)) {
-        status = error_set(error, ERR_BUSY, "the mailbox of actor %s is full", id);
-    }
-    if (status == OK) {
-        struct outside_wait wait;
-        outside_init(&wait, system);
-        struct request *request = request_new(system, &wait.completion, NULL);
-        struct message *message = message_new(MESSAGE_REQUEST, body);
-        message->is_counted = true;
-        atomic_fetch_add_explicit(&request->references, 1, memory_order_relaxed);
-        message->request = request;
-        busy_add(system);
-        mailbox_push(target, message);
-        system_lock(system);
-        status = outside_wait(&wait, timeout_ns, reply, error);
-        request_abandon(request);
-        system_unlock(system);
-        busy_drop(system, 1);
-        request_unref(request);
-    }
+    struct outside_wait wait;
+    outside_init(&wait, system);
+    struct request *request = request_new(system, &wait.completion, NULL);
+    struct message *message = message_new(MESSAGE_REQUEST, body);
+    message->is_counted = true;
+    atomic_fetch_add_explicit(&request->references, 1, memory_order_relaxed);
+    message->request = request;
+    busy_add(system);
+    mailbox_push(target, message);
+    system_lock(system);
+    status = outside_wait(&wait, timeout_ns, reply, error);
+    request_abandon(request);
+    system_unlock(system);
+    busy_drop(system, 1);
+    request_unref(request);
     actor_unref(target);
     return status;
 }

@@ -310,14 +310,7 @@ static void settle_message(struct turn *turn, enum leg_outcome outcome, const ch
         }
     }
     system_unlock(actor->system);
-    while (notices != NULL) {
-        struct message *next = notices->next;
-        struct actor *target = notices->target;
-        notices->target = NULL;
-        mailbox_push(target, notices);
-        actor_unref(target);
-        notices = next;
-    }
+    mailbox_push_all(notices);
 }
 
 static void turn_end(struct turn *turn) {

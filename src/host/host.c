@@ -99,19 +99,6 @@ static bool call_recorded(struct component_call *call, const struct value *args,
     return good;
 }
 
-static struct slice without_package(struct slice interface) {
-    static const char *const packages[] = {"theater:simple/", "ntwk:theater/"};
-    for (size_t i = 0; i < COUNT_OF(packages); i++) {
-        if (slice_starts_with(interface, packages[i])) {
-            size_t skip = strlen(packages[i]);
-            struct slice rest = slice_of(interface.data + skip, interface.size - skip);
-            const uint8_t *at = memchr(rest.data, '@', rest.size);
-            return at != NULL ? slice_of(rest.data, (size_t)(at - rest.data)) : rest;
-        }
-    }
-    return slice_of(NULL, 0);
-}
-
 static const struct host_interface *find_interface(struct slice name) {
     for (size_t i = 0; i < COUNT_OF(interfaces); i++) {
         if (slice_equal_text(name, interfaces[i]->name)) {
@@ -145,7 +132,8 @@ enum status host_resolve(const struct manifest *manifest, const struct component
     (void)manifest;
     int interface_size = (int)(import->interface.size < 200 ? import->interface.size : 200);
     int name_size = (int)(import->name.size < 200 ? import->name.size : 200);
-    const struct host_interface *interface = find_interface(without_package(import->interface));
+    const struct host_interface *interface =
+        find_interface(manifest_interface_name(import->interface));
     if (interface == NULL) {
         return error_set(error, ERR_UNSUPPORTED,
                          "the component imports %.*s, which this release does not provide",

@@ -262,6 +262,11 @@ const char *manifest_handler_name(enum manifest_handler_type type);
 enum status manifest_check_available(const struct manifest *manifest,
                                      struct error *error) MUST_CHECK;
 
+// The name within our package: "timing" for "theater:simple/timing", the older
+// "ntwk:theater/timing" and any version suffix "@0.1.0"; empty for interfaces of other packages.
+// Borrows.
+struct slice manifest_interface_name(struct slice interface);
+
 enum manifest_need {
     MANIFEST_NEED_NOTHING,  // always there
     MANIFEST_NEED_HANDLER,  // only with the handler block given

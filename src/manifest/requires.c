@@ -33,7 +33,7 @@ static const struct interface_row interfaces[] = {
     {"websocket-server", HANDLER_WEBSOCKET_SERVER},
 };
 
-enum manifest_need manifest_requires(struct slice interface, enum manifest_handler_type *out) {
+struct slice manifest_interface_name(struct slice interface) {
     static const char *const packages[] = {"theater:simple/", "ntwk:theater/"};
     struct slice name = {0};
     for (size_t i = 0; i < COUNT_OF(packages); i++) {
@@ -46,6 +46,11 @@ enum manifest_need manifest_requires(struct slice interface, enum manifest_handl
     if (version != NULL) {
         name.size = (size_t)(version - name.data);
     }
+    return name;
+}
+
+enum manifest_need manifest_requires(struct slice interface, enum manifest_handler_type *out) {
+    struct slice name = manifest_interface_name(interface);
     for (size_t i = 0; i < COUNT_OF(interfaces) && name.size > 0; i++) {
         if (slice_equal_text(name, interfaces[i].name)) {
             if (interfaces[i].type == HANDLER_TYPE_COUNT) {
