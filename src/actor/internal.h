@@ -305,7 +305,6 @@ struct actor {
     bool is_resumed;      // its chain existed before this run
     bool is_stopping;     // owner; the stop has begun
     bool wants_shutdown;  // runtime.shutdown was called
-    bool must_crash;      // escalation
     bool has_exit_data;
     struct bytes *exit_data;
     struct bytes *start_error;  // why the first init failed; starters hear it when the id is free

@@ -576,7 +576,6 @@ static bool record_crash(struct actor *actor, const char *reason, enum crash_dec
 
 void lifecycle_crashed(struct actor *actor, const char *reason) {
     struct actor_system *system = actor->system;
-    actor->must_crash = false;
     drop_instance(actor);
     if (actor->is_stopping || atomic_load(&actor->stop_requested)) {
         // The stop goes on by itself; the event says how the turn ended.
@@ -601,6 +600,10 @@ void lifecycle_crashed(struct actor *actor, const char *reason) {
     notice_for_parent(actor, MESSAGE_CHILD_ERROR, true, slice_text(reason), &notices);
     if (decision == CRASH_ESCALATE) {
         actor_control(actor->parent, CONTROL_CRASH);
+        if (actor->parent->waiting != NULL) {
+            completion_finish(actor->parent->waiting, ERR_STOPPING,
+                              text_bytes("actor is stopping"));
+        }
     }
     system_unlock(system);
     buf_release(&told);
@@ -673,7 +676,7 @@ bool lifecycle_step(struct actor *actor) {
     }
     // One that is down already, or waits for its back-off, does not crash again.
     bool is_up = actor_status(actor) == ACTOR_RUNNING;
-    if (((bits & CONTROL_CRASH) != 0 || actor->must_crash) && is_up) {
+    if ((bits & CONTROL_CRASH) != 0 && is_up) {
         lifecycle_crashed(actor, "a child crashed past the restart limit");
         return true;
     }

@@ -139,7 +139,8 @@ enum status turn_wait(struct turn *turn, struct actor *edge, struct message *eff
     enum status status = OK;
     // Relaxed: a bound on memory that orders nothing.
     uint32_t parked = atomic_fetch_add_explicit(&self->system->parked, 1, memory_order_relaxed);
-    if (atomic_load(&self->stop_requested) || self->must_crash) {
+    bool must_crash = (atomic_load(&self->control) & CONTROL_CRASH) != 0;
+    if (atomic_load(&self->stop_requested) || must_crash) {
         status = error_set(error, ERR_STOPPING, "actor is stopping");
     } else if (parked >= self->system->parked_most) {
         status = error_set(error, ERR_LIMIT, "too many actors wait at once (%u)", parked);

@@ -164,6 +164,18 @@ TEST(past_the_limit_the_parent_crashes_too) {
     close_world(&world);
 }
 
+TEST(a_parent_that_waits_crashes_with_its_children_all_the_same) {
+    struct world world;
+    char child[THEATER_ID_BYTES];
+    open_world(&world, "[supervision]\nmax_restarts = 0\n", "restart = \"permanent\"");
+    spawn(&world, child);
+    tell(&world, "p", "sleep 600000");
+    EXPECT(ask(&world, child, "trap") != THEATER_OK);
+    settle(&world);
+    EXPECT_U64(theater_node_actor_count(world.node), 0);
+    close_world(&world);
+}
+
 TEST(an_error_is_a_crash_when_the_manifest_says_so) {
     struct world world;
     char child[THEATER_ID_BYTES];
