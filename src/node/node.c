@@ -18,6 +18,7 @@ static const char data_version[] = "1\n";
 
 struct node {
     int lock;
+    bool has_watchdog;
     struct wasm_compiler *compiler;
     struct sched *sched;
     struct chain_log *log;
@@ -142,6 +143,9 @@ static enum status open_parts(struct node *node, const struct node_config *confi
         status = open_log(node, folder, error);
     }
     if (status == OK) {
+        // After the compiler was asked for its version: until here a fork has only one thread.
+        wasm_watchdog_start();
+        node->has_watchdog = true;
         struct sched_config sched = {.workers = config->workers,
                                      .extra_workers = 4,
                                      .env = env_system(),
@@ -166,7 +170,6 @@ static enum status open_parts(struct node *node, const struct node_config *confi
 enum status node_open(const struct node_config *config, struct node **out, struct error *error) {
     struct node *node = xcalloc(1, sizeof *node);
     node->lock = -1;
-    wasm_watchdog_start();
     char *folder = NULL;
     enum status status = OK;
     if (config->data_folder != NULL) {
@@ -211,7 +214,9 @@ enum status node_close(struct node *node, struct error *error) {
     if (node->compiler != NULL) {
         wasm_compiler_free(node->compiler);
     }
-    wasm_watchdog_stop();
+    if (node->has_watchdog) {
+        wasm_watchdog_stop();
+    }
     if (node->lock >= 0) {
         close(node->lock);
     }
