@@ -8,6 +8,7 @@
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define NO_INLINE __attribute__((noinline))
 #define NO_RETURN __attribute__((noreturn))
+#define NO_SANITIZE_THREAD __attribute__((no_sanitize("thread")))
 #define EXPORTED __attribute__((visibility("default")))
 #define UNUSED __attribute__((unused))
 #define LIKELY(x) __builtin_expect(!!(x), 1)

@@ -255,7 +255,9 @@ static void on_fault(int signal, siginfo_t *info, void *unused) {
     fault_elsewhere(signal, info);
 }
 
-static void on_interrupt(int signal, siginfo_t *info, void *unused) {
+// ThreadSanitizer must not look: under it the signal may come in the middle of its own switch to
+// another fiber, and it would take our reads of this thread's context for those of no fiber at all.
+NO_SANITIZE_THREAD static void on_interrupt(int signal, siginfo_t *info, void *unused) {
     (void)signal;
     (void)info;
     (void)unused;
