@@ -456,8 +456,7 @@ enum status actor_create(struct actor_system *system, struct actor *parent, stru
                          struct error *error);
 // Owner, at a turn boundary. Acts on control bits; false: nothing to do.
 bool lifecycle_step(struct actor *actor);
-// Owner: instantiate and init turns ended.
-void lifecycle_instance_made(struct actor *actor, bool is_good, const struct error *error);
+// Owner: the first turns, instantiation or init, ended.
 void lifecycle_started(struct actor *actor, bool is_good, const char *reason);
 // Owner: a turn trapped or broke a limit.
 void lifecycle_crashed(struct actor *actor, const char *reason);

@@ -453,13 +453,6 @@ static void start(struct actor *actor) {
     turn_instantiate(actor);
 }
 
-void lifecycle_instance_made(struct actor *actor, bool is_good, const struct error *error) {
-    (void)error;
-    if (is_good) {
-        turn_init(actor);
-    }
-}
-
 void lifecycle_started(struct actor *actor, bool is_good, const char *reason) {
     if (is_good) {
         actor->is_first_start = false;

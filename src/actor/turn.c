@@ -391,7 +391,6 @@ static void finish_trapped(struct turn *turn) {
     }
     turn_end(turn);
     if (is_instantiation) {
-        lifecycle_instance_made(actor, false, &(struct error){.code = ERR_TRAP});
         lifecycle_started(actor, false, reason);
     } else if (is_init) {
         lifecycle_started(actor, false, reason);
@@ -481,7 +480,7 @@ static void finish_instantiation(struct turn *turn) {
     }
     turn_end(turn);
     if (recorded) {
-        lifecycle_instance_made(actor, true, NULL);
+        turn_init(actor);
     } else {
         lifecycle_started(actor, false, cannot_record);
     }

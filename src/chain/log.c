@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "chain/state.h"
 #include "codec/cbor.h"
+#include "codec/utf8.h"
 
 enum { TYPE_MOST_BYTES = 64 };
 
@@ -314,7 +315,7 @@ static enum status check_event(const struct chain_log *log, const struct chain_h
     if (UNLIKELY(log->is_read_only)) {
         return error_set(error, ERR_DENIED, "the log was opened read-only");
     }
-    if (UNLIKELY(type.size == 0 || type.size > TYPE_MOST_BYTES || !cbor_is_utf8(type))) {
+    if (UNLIKELY(type.size == 0 || type.size > TYPE_MOST_BYTES || !utf8_is_valid(type))) {
         return error_set(error, ERR_INVALID, "an event type has 1 to %d bytes of UTF-8",
                          TYPE_MOST_BYTES);
     }

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "codec/utf8.h"
+
 enum { MAJOR_UINT, MAJOR_NEGATIVE, MAJOR_BYTES, MAJOR_TEXT, MAJOR_ARRAY, MAJOR_MAP, MAJOR_TAG };
 enum { MAJOR_SIMPLE = 7 };
 enum { INFO_ONE_BYTE = 24, INFO_HALF = 25, INFO_SINGLE = 26, INFO_DOUBLE = 27 };
@@ -347,23 +349,19 @@ static size_t utf8_next(const uint8_t *at, const uint8_t *end, uint32_t *point) 
     return is_bad ? 0 : size;
 }
 
-static bool is_utf8(struct slice text, bool must_print) {
+static bool is_printable(struct slice text) {
     const uint8_t *end = text.size == 0 ? text.data : text.data + text.size;
     for (const uint8_t *at = text.data; at != end;) {
         uint32_t point = 0;
         size_t size = utf8_next(at, end, &point);
         bool is_control = (point < 32 && point != '\n' && point != '\t' && point != '\r') ||
                           (point >= 0x7f && point < 0xa0);
-        if (size == 0 || (must_print && is_control)) {
+        if (size == 0 || is_control) {
             return false;
         }
         at += size;
     }
     return true;
-}
-
-bool cbor_is_utf8(struct slice text) {
-    return is_utf8(text, false);
 }
 
 // ---- walking -----------------------------------------------------------------------------------
@@ -408,7 +406,7 @@ static enum status walk(struct cbor_reader *reader, struct error *error) {
         }
         if ((head.major == MAJOR_BYTES || head.major == MAJOR_TEXT)) {
             if (head.major == MAJOR_TEXT && reader->is_strict &&
-                !is_utf8(slice_of(head.content, (size_t)head.value), false)) {
+                !utf8_is_valid(slice_of(head.content, (size_t)head.value))) {
                 return fail_at(reader, error, "the text is not UTF-8");
             }
             head.content += head.value;
@@ -544,7 +542,7 @@ static void show_plain(struct cbor_reader *reader, const struct head *head, stru
         buf_format(out, "-%" PRIu64, head->value + 1);
     } else if (head->major == MAJOR_TEXT) {
         cbor_json_text(content, out);
-    } else if (head->major == MAJOR_BYTES && is_utf8(content, true)) {
+    } else if (head->major == MAJOR_BYTES && is_printable(content)) {
         buf_append_text(out, "{\"text\":");
         cbor_json_text(content, out);
         buf_append_byte(out, '}');

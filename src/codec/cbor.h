@@ -203,9 +203,6 @@ enum status cbor_read_end(const struct cbor_reader *reader, struct error *error)
 // heads and floats, map keys strictly ascending by their bytes, text valid UTF-8.
 enum status cbor_check(struct slice item, bool is_strict, struct error *error) MUST_CHECK;
 
-// Every byte belongs to a shortest-form sequence of a code point that is no surrogate.
-bool cbor_is_utf8(struct slice text);
-
 // ---- showing -----------------------------------------------------------------------------------
 
 // Appends `item` as JSON for people to read: byte strings as {"text":…} when they are printable
