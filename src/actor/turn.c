@@ -379,8 +379,7 @@ static void finish_trapped(struct turn *turn) {
     struct actor *actor = turn->actor;
     char reason[ERROR_MESSAGE_MAX];
     memcpy(reason, turn->error.message, sizeof reason);
-    bool is_instantiation = turn->is_instantiation;
-    bool is_init = turn->kind == EXPORT_INIT;
+    bool is_starting = turn->is_instantiation || turn->kind == EXPORT_INIT;
     if (record_leg(turn, LEG_TRAP, NULL)) {
         hand_over(turn);
     } else {
@@ -390,9 +389,7 @@ static void finish_trapped(struct turn *turn) {
         settle_message(turn, LEG_TRAP, reason);
     }
     turn_end(turn);
-    if (is_instantiation) {
-        lifecycle_started(actor, false, reason);
-    } else if (is_init) {
+    if (is_starting) {
         lifecycle_started(actor, false, reason);
     } else {
         lifecycle_crashed(actor, reason);
