@@ -166,7 +166,7 @@ static inline struct slice message_body(const struct message *message) {
 // ---- requests and channels
 // -----------------------------------------------------------------------
 
-enum request_state { REQUEST_QUEUED, REQUEST_DELIVERED, REQUEST_ANSWERED };
+enum request_state { REQUEST_NEW, REQUEST_DELIVERED, REQUEST_ANSWERED };
 
 // Lives from the call until it is answered, failed, or its requester stopped waiting. Lock.
 struct request {
@@ -188,8 +188,11 @@ void request_finish(struct request *request, enum status status, struct bytes *v
 void request_abandon(struct request *request);
 // Lock held. Fails every delivered request of the actor.
 void request_fail_delivered(struct actor *actor, const char *text);
-// Lock held.
+// Lock held. Puts it among the requests of `target` that wait for an answer; again: nothing.
 void request_deliver(struct request *request, struct actor *target);
+// Owner, or on the fiber. The same for the request that the actor's turn handles, which stands
+// there only when somebody may look: most are answered by the turn's own result.
+void request_deliver_current(struct actor *actor);
 
 // Lists of ids for guests, in an arena with a limit.
 enum status id_list_new(struct arena *arena, uint32_t count, struct slice **ids,
@@ -227,7 +230,7 @@ enum turn_phase { TURN_RUNNING, TURN_ON_WORKER, TURN_WAITING, TURN_FINISHED };
 
 // One call of one export, from its start to its end. Owner.
 struct turn {
-    struct turn *next;  // in the pool
+    struct turn *next;  // in a cache
     struct actor *actor;
     struct sched_fiber *fiber;
     struct wasm_context context;
@@ -251,7 +254,8 @@ struct turn {
     const char *call_name;
     const struct component_func_type *call_type;
     const struct value *call_args;
-    bool call_waited;  // its intent is in an earlier leg
+    bool call_waited;   // its intent is in an earlier leg
+    bool is_delivered;  // `message` is a request, and among the actor's outstanding ones
     // The wait in progress.
     struct completion wait;  // lock
     _Atomic bool wait_done;  // release by the finisher, acquire by the worker
@@ -313,9 +317,8 @@ struct actor {
     _Atomic uint32_t references;
     _Atomic uint32_t control;
     _Atomic uint32_t status;
-    _Atomic(struct message *) inbox;   // pushed by anyone, newest first
-    _Atomic uint64_t queued_messages;  // counted ones, reserved before they are pushed
-    _Atomic uint64_t queued_bytes;
+    _Atomic(struct message *) inbox;  // pushed by anyone, newest first
+    _Atomic uint64_t queued;  // counted messages and their bytes, reserved before they are pushed
     _Atomic uint64_t error_notices;  // of children, in the mailbox
     _Atomic bool has_room_waiters;
     _Atomic bool is_made;            // actor_create is through: its life may begin
@@ -367,9 +370,8 @@ struct actor_system {
     pthread_cond_t loader_wake;
     struct load_job *jobs, **jobs_end;
     bool loader_ends;
-    // turn pool
-    pthread_mutex_t turn_lock;
-    struct turn *turns;
+    struct turn_cache *turns;  // one per slot of the scheduler (turn.c)
+    uint32_t turn_slots;
 };
 
 // system.c
@@ -414,7 +416,9 @@ void mailbox_drain_all(struct actor *actor, const char *text);
 
 // turn.c
 enum sched_next actor_run(struct sched_task *task);
-void turn_pool_release(struct actor_system *system);
+void turn_caches_new(struct actor_system *system);
+// No worker runs any more.
+void turn_caches_free(struct actor_system *system);
 // Owner, no turn in progress: begin the turn that makes the instance, or that calls init.
 void turn_instantiate(struct actor *actor);
 void turn_init(struct actor *actor);

@@ -37,17 +37,26 @@ void message_free(struct message *message) {
     free(message);
 }
 
+// Both counts of a mailbox in one word, so that one atomic operation changes both. The manifest's
+// bounds are far below what the parts can hold.
+enum { QUEUED_BYTES_BITS = 39 };
+#define QUEUED_BYTES_MASK (((uint64_t)1 << QUEUED_BYTES_BITS) - 1)
+
+static uint64_t queued_one(uint64_t size) {
+    return ((uint64_t)1 << QUEUED_BYTES_BITS) + size;
+}
+
 bool mailbox_reserve(struct actor *target, uint64_t size) {
     const struct manifest_limits *limits = &target->program->manifest->limits;
     // Relaxed: the counts bound memory; they order nothing.
-    uint64_t messages =
-        atomic_fetch_add_explicit(&target->queued_messages, 1, memory_order_relaxed);
-    uint64_t bytes = atomic_fetch_add_explicit(&target->queued_bytes, size, memory_order_relaxed);
+    uint64_t before =
+        atomic_fetch_add_explicit(&target->queued, queued_one(size), memory_order_relaxed);
+    uint64_t messages = before >> QUEUED_BYTES_BITS;
+    uint64_t bytes = before & QUEUED_BYTES_MASK;
     bool fits = messages < limits->mailbox_messages &&
                 (bytes + size <= limits->mailbox_bytes || messages == 0);
     if (!fits) {
-        atomic_fetch_sub_explicit(&target->queued_messages, 1, memory_order_relaxed);
-        atomic_fetch_sub_explicit(&target->queued_bytes, size, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&target->queued, queued_one(size), memory_order_relaxed);
     }
     return fits;
 }
@@ -61,8 +70,7 @@ void mailbox_consumed(struct actor *actor, const struct message *message) {
     }
     // Sequentially consistent with the store of has_room_waiters in wait_for_room: either the
     // waiter sees the room or we see the waiter.
-    atomic_fetch_sub(&actor->queued_messages, 1);
-    atomic_fetch_sub(&actor->queued_bytes, message->size);
+    atomic_fetch_sub(&actor->queued, queued_one(message->size));
     if (!atomic_load(&actor->has_room_waiters)) {
         return;
     }

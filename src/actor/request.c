@@ -51,10 +51,10 @@ void request_abandon(struct request *request) {
 }
 
 void request_deliver(struct request *request, struct actor *target) {
-    assert(request->target == NULL);
-    if (request->state != REQUEST_QUEUED) {
+    if (request->state != REQUEST_NEW) {
         return;
     }
+    assert(request->target == NULL);
     request->state = REQUEST_DELIVERED;
     request->target = target;
     request->next = NULL;
@@ -66,6 +66,17 @@ void request_deliver(struct request *request, struct actor *target) {
     if (request->requester == NULL) {
         count_gone(target);
     }
+}
+
+void request_deliver_current(struct actor *actor) {
+    struct turn *turn = actor->turn;
+    if (turn->is_delivered || turn->message == NULL || turn->message->kind != MESSAGE_REQUEST) {
+        return;
+    }
+    system_lock(actor->system);
+    request_deliver(turn->message->request, actor);
+    system_unlock(actor->system);
+    turn->is_delivered = true;
 }
 
 // Lock held. Takes the request out of its target's list; gives the list's reference to the caller.
@@ -248,9 +259,12 @@ enum status actor_request(struct actor *self, struct slice target_id, struct sli
     atomic_fetch_add_explicit(&request->references, 1, memory_order_relaxed);
     message->request = request;
     status = turn_wait(self->turn, target, message, timeout, ERR_TIMEOUT, reply, error);
-    system_lock(self->system);
-    request_abandon(request);
-    system_unlock(self->system);
+    if (status != OK) {
+        // An answered one forgot its requester when it was answered.
+        system_lock(self->system);
+        request_abandon(request);
+        system_unlock(self->system);
+    }
     request_unref(request);
     if (status == OK && mailbox_check_size(self, bytes_slice(*reply), error) != OK) {
         // The requester's limit decides what it can be given; no reply is its end.
@@ -280,6 +294,7 @@ enum status id_list_set(struct arena *arena, struct slice id, struct slice *out,
 
 enum status actor_outstanding(struct actor *self, struct arena *arena, struct slice **ids,
                               uint32_t *count, struct error *error) {
+    request_deliver_current(self);
     system_lock(self->system);
     *count = 0;
     for (struct request *at = self->outstanding_first; at != NULL; at = at->next) {
@@ -301,6 +316,7 @@ static enum status answer(struct actor *self, struct slice id, enum status outco
     if (status != OK) {
         return status;
     }
+    request_deliver_current(self);
     system_lock(self->system);
     struct request *request = self->outstanding_first;
     while (request != NULL && !slice_equal_text(id, request->id)) {

@@ -176,7 +176,6 @@ enum status actor_system_new(const struct actor_config *config, struct actor_sys
     system->config = *config;
     pthread_mutex_init(&system->lock, NULL);
     pthread_mutex_init(&system->program_lock, NULL);
-    pthread_mutex_init(&system->turn_lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -188,6 +187,7 @@ enum status actor_system_new(const struct actor_config *config, struct actor_sys
     system->node.references = 1;
     permissions_everything(&system->node.bound);
     permissions_everything(&system->node.effective);
+    turn_caches_new(system);
     loader_start(system);
     *out = system;
     return OK;
@@ -200,14 +200,13 @@ void actor_system_free(struct actor_system *system) {
     assert(system->actors.live_count == 0);
     assert(system->node.first_derived == NULL);
     program_cache_release(system);
-    turn_pool_release(system);
+    turn_caches_free(system);
     map_release(&system->actors);
     map_release(&system->channels);
     pthread_cond_destroy(&system->changed);
     pthread_cond_destroy(&system->loader_wake);
     pthread_mutex_destroy(&system->lock);
     pthread_mutex_destroy(&system->program_lock);
-    pthread_mutex_destroy(&system->turn_lock);
     free(system);
 }
 

@@ -17,21 +17,46 @@ enum {
 // Beyond the guest's own limits: views of arguments and results of one call.
 #define ARENA_EXTRA_BYTES (1024U * 1024U)
 
-// ---- the pool
+// ---- turns that wait to be used
 // --------------------------------------------------------------------------------------
 
+// What a worker keeps for itself: taking and giving needs no lock.
+struct turn_cache {
+    _Alignas(64) struct turn *first;
+    uint32_t count;
+};
+
+enum { CACHED_TURNS_MOST = 256 };
+
+void turn_caches_new(struct actor_system *system) {
+    uint32_t slots = sched_slot_count(system->config.sched);
+    size_t bytes = slots * sizeof(struct turn_cache);
+    system->turn_slots = slots;
+    system->turns = aligned_alloc(_Alignof(struct turn_cache), bytes);
+    if (system->turns == NULL) {
+        fatal("no memory for %u workers", slots);
+    }
+    memset(system->turns, 0, bytes);
+}
+
 static struct turn *turn_take(struct actor_system *system) {
-    pthread_mutex_lock(&system->turn_lock);
-    struct turn *turn = system->turns;
+    struct turn_cache *cache = &system->turns[sched_slot(system->config.sched)];
+    struct turn *turn = cache->first;
     if (turn != NULL) {
-        system->turns = turn->next;
+        cache->first = turn->next;
+        cache->count--;
+        return turn;
     }
-    pthread_mutex_unlock(&system->turn_lock);
-    if (turn == NULL) {
-        turn = xcalloc(1, sizeof *turn);
-        arena_init(&turn->arena, 0);
-    }
+    turn = xcalloc(1, sizeof *turn);
+    arena_init(&turn->arena, 0);
     return turn;
+}
+
+static void turn_free(struct turn *turn) {
+    arena_release(&turn->arena);
+    buf_release(&turn->calls);
+    buf_release(&turn->event);
+    free(turn);
 }
 
 static void release_big(struct buf *buf) {
@@ -41,25 +66,29 @@ static void release_big(struct buf *buf) {
 }
 
 static void turn_give(struct actor_system *system, struct turn *turn) {
+    struct turn_cache *cache = &system->turns[sched_slot(system->config.sched)];
     sched_fiber_free(turn->fiber);
     turn->fiber = NULL;
+    if (cache->count >= CACHED_TURNS_MOST) {
+        turn_free(turn);
+        return;
+    }
     release_big(&turn->calls);
     release_big(&turn->event);
-    pthread_mutex_lock(&system->turn_lock);
-    turn->next = system->turns;
-    system->turns = turn;
-    pthread_mutex_unlock(&system->turn_lock);
+    turn->next = cache->first;
+    cache->first = turn;
+    cache->count++;
 }
 
-void turn_pool_release(struct actor_system *system) {
-    while (system->turns != NULL) {
-        struct turn *turn = system->turns;
-        system->turns = turn->next;
-        arena_release(&turn->arena);
-        buf_release(&turn->calls);
-        buf_release(&turn->event);
-        free(turn);
+void turn_caches_free(struct actor_system *system) {
+    for (uint32_t i = 0; i < system->turn_slots; i++) {
+        while (system->turns[i].first != NULL) {
+            struct turn *turn = system->turns[i].first;
+            system->turns[i].first = turn->next;
+            turn_free(turn);
+        }
     }
+    free(system->turns);
 }
 
 // ---- on the fiber
@@ -263,10 +292,65 @@ static void drop_effects(struct turn *turn) {
 
 static const char cannot_record[] = "the chain cannot be written";
 
+// Lock held. The request that the turn handled: answered, or from now on outstanding.
+static void settle_request(struct turn *turn, enum leg_outcome outcome, const struct value *tuple,
+                           struct slice error_text) {
+    struct actor *actor = turn->actor;
+    struct request *request = turn->message->request;
+    if (outcome == LEG_ERROR) {
+        request_finish(request, ERR_GUEST, bytes_copy(error_text));
+        return;
+    }
+    const struct value *answer = NULL;
+    if (outcome == LEG_OK) {
+        answer = tuple[1].items;
+        if (!actor->program->exports[EXPORT_REQUEST].is_old_shape) {
+            answer = answer->which == 1 ? answer->items : NULL;
+        }
+    }
+    if (answer != NULL) {
+        request_finish(request, OK, bytes_copy(slice_of(answer->bytes, answer->count)));
+    } else {
+        request_deliver(request, actor);
+    }
+}
+
+// Lock held. The channel that the turn was asked for. Gives what is to be told.
+static void settle_channel(struct turn *turn, enum leg_outcome outcome, const struct value *tuple,
+                           struct slice error_text, const char *trap, struct message **notices) {
+    struct actor *actor = turn->actor;
+    struct channel *channel = turn->message->channel;
+    if (outcome == LEG_ERROR) {
+        channel_decide(actor, channel, false, error_text, NULL, notices);
+        return;
+    }
+    if (outcome != LEG_OK) {
+        channel_refuse(channel, ERR_CLOSED, trap);
+        return;
+    }
+    const struct value *accept = tuple[1].items;  // the record: {accepted, message}
+    const struct value *text = &accept->items[1];
+    struct slice body = slice_of(NULL, 0);
+    if (text->which == 1) {
+        body = slice_of(text->items->bytes, text->items->count);
+    }
+    bool accepted = accept->items[0].bits != 0;
+    struct message *first = NULL;
+    if (accepted && text->which == 1) {
+        first = message_new(MESSAGE_CHANNEL, body);
+        first->sender = bytes_ref(actor->id);
+        first->sender_seq = actor->head.next_seq - 1;
+    }
+    channel_decide(actor, channel, accepted, body, first, notices);
+}
+
 // Lock not held. After a handled message: answers to whoever depends on it.
 static void settle_message(struct turn *turn, enum leg_outcome outcome, const char *trap) {
     struct actor *actor = turn->actor;
-    struct message *message = turn->message;
+    int kind = turn->message->kind;
+    if (kind != MESSAGE_REQUEST && kind != MESSAGE_CHANNEL_OPEN) {
+        return;
+    }
     struct slice error_text = slice_of(NULL, 0);
     if (outcome == LEG_ERROR) {
         error_text = slice_of(turn->result.items->bytes, turn->result.items->count);
@@ -274,41 +358,10 @@ static void settle_message(struct turn *turn, enum leg_outcome outcome, const ch
     const struct value *tuple = outcome == LEG_OK ? turn->result.items->items : NULL;
     struct message *notices = NULL;
     system_lock(actor->system);
-    if (message->kind == MESSAGE_REQUEST) {
-        struct request *request = message->request;
-        bool is_old = actor->program->exports[EXPORT_REQUEST].is_old_shape;
-        if (outcome == LEG_ERROR) {
-            request_finish(request, ERR_GUEST, bytes_copy(error_text));
-        } else if (outcome == LEG_OK) {
-            const struct value *answer = tuple[1].items;
-            if (!is_old) {
-                answer = answer->which == 1 ? answer->items : NULL;
-            }
-            if (answer != NULL) {
-                request_finish(request, OK, bytes_copy(slice_of(answer->bytes, answer->count)));
-            }
-        }
-    } else if (message->kind == MESSAGE_CHANNEL_OPEN) {
-        if (outcome == LEG_OK) {
-            const struct value *accept = tuple[1].items;  // the record: {accepted, message}
-            const struct value *text = &accept->items[1];
-            struct slice body = slice_of(NULL, 0);
-            if (text->which == 1) {
-                body = slice_of(text->items->bytes, text->items->count);
-            }
-            bool accepted = accept->items[0].bits != 0;
-            struct message *first = NULL;
-            if (accepted && text->which == 1) {
-                first = message_new(MESSAGE_CHANNEL, body);
-                first->sender = bytes_ref(actor->id);
-                first->sender_seq = actor->head.next_seq - 1;
-            }
-            channel_decide(actor, message->channel, accepted, body, first, &notices);
-        } else if (outcome == LEG_ERROR) {
-            channel_decide(actor, message->channel, false, error_text, NULL, &notices);
-        } else {
-            channel_refuse(message->channel, ERR_CLOSED, trap);
-        }
+    if (kind == MESSAGE_REQUEST) {
+        settle_request(turn, outcome, tuple, error_text);
+    } else {
+        settle_channel(turn, outcome, tuple, error_text, trap, &notices);
     }
     system_unlock(actor->system);
     mailbox_push_all(notices);
@@ -502,6 +555,7 @@ static void turn_go(struct turn *turn) {
             continue;
         }
         assert(turn->phase == TURN_WAITING);
+        request_deliver_current(turn->actor);
         if (record_leg(turn, LEG_WAITING, NULL)) {
             hand_over(turn);
         } else {
@@ -617,6 +671,7 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     turn->error.message[0] = '\0';
     turn->call_name = NULL;
     turn->call_waited = false;
+    turn->is_delivered = false;
     turn->call_count = 0;
     buf_clear(&turn->calls);
     turn->timer_ns = 0;
@@ -634,15 +689,6 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
         fill_arguments(turn);
     }
     turn_go(turn);
-}
-
-static void start_message(struct actor *actor, struct message *message) {
-    if (message->kind == MESSAGE_REQUEST) {
-        system_lock(actor->system);
-        request_deliver(message->request, actor);
-        system_unlock(actor->system);
-    }
-    turn_start(actor, (enum export_kind)message->kind, false, message);
 }
 
 void turn_instantiate(struct actor *actor) {
@@ -672,7 +718,7 @@ static bool run_step(struct actor *actor) {
     if (message == NULL) {
         return false;
     }
-    start_message(actor, message);
+    turn_start(actor, (enum export_kind)message->kind, false, message);
     return true;
 }
 

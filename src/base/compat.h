@@ -6,7 +6,12 @@
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
+// Nor looked into from outside: what it returns may have changed since the last call.
+#if defined(__clang__)
 #define NO_INLINE __attribute__((noinline))
+#else
+#define NO_INLINE __attribute__((noipa))
+#endif
 #define NO_RETURN __attribute__((noreturn))
 #define NO_SANITIZE_THREAD __attribute__((no_sanitize("thread")))
 #define EXPORTED __attribute__((visibility("default")))

@@ -215,6 +215,7 @@ struct place {
     struct log_buffer *buffer;
     uint8_t *data;
     uint64_t position;
+    uint64_t reserved;  // bytes
 };
 
 // Room for `size` bytes in an empty buffer that is too small for them.
@@ -268,12 +269,11 @@ static enum status reserve(struct chain_log *log, uint64_t size, uint64_t time_n
     }
     *place = (struct place){.buffer = buffer,
                             .data = buffer->data + buffer->used,
-                            .position = buffer->position + buffer->used};
+                            .position = buffer->position + buffer->used,
+                            .reserved = size};
     buffer->used += size;
     segment_sum_add_time(&buffer->sum, time_ns);
     log->event_count++;
-    // Relaxed: the writer looks after taking the buffer under the same lock.
-    atomic_fetch_add_explicit(&buffer->fillers, 1, memory_order_relaxed);
     (void)pthread_mutex_unlock(&log->lock);
     return OK;
 }
@@ -366,7 +366,7 @@ enum status chain_append(struct chain_log *log, struct chain_head *head, const c
     // Partner: the acquire load in readers.
     atomic_store_explicit(&head->record->last_position, place.position, memory_order_release);
     // Partner: the acquire load in the writer. The buffer may be reused from here on.
-    atomic_fetch_sub_explicit(&place.buffer->fillers, 1, memory_order_release);
+    atomic_fetch_add_explicit(&place.buffer->filled, place.reserved, memory_order_release);
     head->next_seq++;
     head->last_time_ns = now;
     head->last_position = place.position;

@@ -5,7 +5,7 @@
 //   registry  ids, numbers, and the scan of a read-only log
 //   lock      buffers, positions, the writer's and the syncer's state
 // An appender reserves room under `lock`, fills it without a lock and counts itself out of
-// buffer->fillers; the writer writes a buffer only when nobody fills it.
+// buffer->filled; the writer writes a buffer only when all that was reserved is filled.
 #ifndef CHAIN_STATE_H
 #define CHAIN_STATE_H
 
@@ -35,9 +35,9 @@ struct log_buffer {
     uint64_t position;       // of data[0]
     uint64_t opened_ns;      // when its first frame came
     struct segment_sum sum;  // events and times
-    // Appenders that reserved and still fill: raised under `lock`, lowered with release outside;
-    // the writer's acquire load of 0 sees what they wrote.
-    _Atomic uint32_t fillers;
+    // Bytes, as `used`, that appenders have written of what they reserved: raised with release when
+    // a frame is complete; the writer's acquire load of `used` sees them all.
+    _Atomic uint64_t filled;
 };
 
 struct log_segment {

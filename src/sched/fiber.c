@@ -81,10 +81,6 @@ struct sched_stack sched_fiber_stack(const struct sched_fiber *fiber) {
     return fiber->stack;
 }
 
-void *sched_fiber_local(struct sched_fiber *fiber) {
-    return fiber->local;
-}
-
 bool sched_fiber_resume(struct sched_fiber *fiber) {
     assert(fiber->state == FIBER_READY || fiber->state == FIBER_PARKED);
     fiber->state = FIBER_RUNNING;

@@ -7,15 +7,12 @@
 #include "sched/internal.h"
 #include "sched/sanitize.h"
 
-enum { FIBER_LOCAL_BYTES = 512 };
-
 enum fiber_state { FIBER_POOLED, FIBER_READY, FIBER_RUNNING, FIBER_PARKED, FIBER_FINISHED };
 
 // Changed by whoever owns it (the task it serves), one thread at a time.
 struct sched_fiber {
-    _Alignas(16) uint8_t local[FIBER_LOCAL_BYTES];
-    void *context;  // where it continues; NULL: to be made
-    void *caller;   // while it runs: where sched_fiber_resume continues
+    _Alignas(16) void *context;  // where it continues; NULL: to be made
+    void *caller;                // while it runs: where sched_fiber_resume continues
     sched_fiber_fn fn;
     void *argument;
     enum fiber_state state;

@@ -172,6 +172,16 @@ uint32_t sched_stack_limit(const struct sched *sched) {
     return sched->stacks.limit;
 }
 
+uint32_t sched_slot_count(const struct sched *sched) {
+    return sched->slot_count;
+}
+
+uint32_t sched_slot(const struct sched *sched) {
+    const struct worker *worker = worker_current();
+    assert(worker != NULL ? worker->sched == sched : sched->config.deterministic);
+    return worker != NULL ? worker->index : 0;
+}
+
 uint32_t sched_worker_count(const struct sched *sched) {
     return sched->worker_count;
 }

@@ -59,6 +59,10 @@ enum status sched_new(const struct sched_config *config, struct sched **out,
 // armed timers do not fire. All fibers must have been freed. Never from a thread of the scheduler.
 void sched_free(struct sched *sched);
 uint32_t sched_worker_count(const struct sched *sched);
+// For what an owner keeps per worker: how many there can be, and, called from a task's `run`, which
+// one runs it (one thread at a time has a slot; the deterministic mode has slot 0).
+uint32_t sched_slot_count(const struct sched *sched);
+uint32_t sched_slot(const struct sched *sched);
 // Most fiber stacks that may exist at once.
 uint32_t sched_stack_limit(const struct sched *sched);
 
@@ -93,9 +97,6 @@ enum status sched_fiber_new(struct sched *sched, uint64_t stack_bytes, sched_fib
                             void *argument, struct sched_fiber **out,
                             struct error *error) MUST_CHECK;
 struct sched_stack sched_fiber_stack(const struct sched_fiber *fiber);
-// Room kept with the stack for its user (at least 512 bytes, 16-aligned, undefined at first use):
-// the actor room keeps the wasm context here.
-void *sched_fiber_local(struct sched_fiber *fiber);
 // Enters or re-enters the fiber from a worker's stack; returns when it parks (false) or its
 // function returned (true; it must then be freed or renewed).
 bool sched_fiber_resume(struct sched_fiber *fiber);

@@ -67,11 +67,7 @@ TEST(a_stack_has_the_asked_size_and_a_guard_below) {
         EXPECT(usable >= sizes[i] && usable >= 256 * 1024);
         EXPECT_U64(stack.low - stack.guard_low, 64 * 1024);
         EXPECT_U64((uintptr_t)stack.low % 4096, 0);
-        uint8_t *local = sched_fiber_local(script.fiber);
-        EXPECT_U64((uintptr_t)local % 16, 0);
-        memset(local, 0xff, 512);
-        // The local room is outside of the stack, and the stack's lowest byte is usable.
-        EXPECT(local >= stack.high);
+        // The lowest byte is usable.
         stack.low[0] = 1;
         EXPECT(sched_fiber_resume(script.fiber));
         sched_fiber_free(script.fiber);
