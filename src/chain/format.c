@@ -66,6 +66,12 @@ bool batch_read(const uint8_t *at, uint64_t position, struct batch *batch) {
            batch->end - position <= BATCH_MOST_BYTES && get_u32(frame.body + 28) == 0;
 }
 
+void batch_digest(uint8_t digest[SHA256_BYTES], struct slice parts) {
+    uint8_t next[SHA256_BYTES];
+    sha256_pair(slice_of(digest, SHA256_BYTES), parts, next);
+    memcpy(digest, next, SHA256_BYTES);
+}
+
 // ---- segments ----------------------------------------------------------------------------------
 
 void segment_header_write(uint8_t at[SEGMENT_HEADER_BYTES], const struct segment_header *header) {

@@ -47,6 +47,7 @@ struct frame {
     uint64_t previous;  // position of the actor's previous event frame, or of the previous batch
     uint64_t position;  // of the frame's first byte
     const uint8_t *body;
+    const uint8_t *hash;  // SHA-256 of the body, from a scan with digests; else NULL
 };
 
 static inline void put_u32(uint8_t *at, uint32_t value) {
@@ -86,6 +87,11 @@ struct batch {
 void batch_write(uint8_t *at, const struct batch *batch, uint64_t position);
 // False unless `at`, with BATCH_FRAME_BYTES, is an intact batch frame for that position.
 bool batch_read(const uint8_t *at, uint64_t position, struct batch *batch);
+// Goes over a batch: digest = SHA-256(digest before || body of the batch frame || SHA-256 of the
+// body of each frame in it), beginning with 32 zero bytes. `parts` is what comes behind the digest.
+// An event's hash is what its chain needs anyway, and what a frame's header says follows from the
+// bodies: so the digest covers the log at the cost of a tenth of its bytes.
+void batch_digest(uint8_t digest[SHA256_BYTES], struct slice parts);
 extern const uint8_t batch_magic[8];  // begins the body of every batch frame
 
 struct segment_header {
@@ -105,8 +111,7 @@ struct segment_sum {
     uint64_t end;            // position behind the last batch
     uint64_t first_time_ns;  // earliest and latest event; 0 without events
     uint64_t last_time_ns;
-    // Digest of the log up to `end`: for each batch SHA-256(digest before || all bytes of the
-    // batch), beginning with 32 zero bytes.
+    // Digest of the log up to `end`: see batch_digest.
     uint8_t digest[SHA256_BYTES];
 };
 void segment_sum_add_time(struct segment_sum *sum, uint64_t time_ns);

@@ -95,8 +95,10 @@ static void free_log(struct chain_log *log) {
     scan_release(&log->scan);
     free(log->actors);
     free(log->segments);
-    free(log->buffers[0].data);
-    free(log->buffers[1].data);
+    for (size_t i = 0; i < COUNT_OF(log->buffers); i++) {
+        free(log->buffers[i].data);
+        free(log->buffers[i].hashes);
+    }
     (void)pthread_mutex_destroy(&log->registry);
     (void)pthread_mutex_destroy(&log->lock);
     (void)pthread_cond_destroy(&log->wake_writer);
@@ -216,6 +218,7 @@ struct place {
     uint8_t *data;
     uint64_t position;
     uint64_t reserved;  // bytes
+    uint8_t *hash;      // for the first frame's hash; others follow
 };
 
 // Room for `size` bytes in an empty buffer that is too small for them.
@@ -249,7 +252,8 @@ static enum status wait_for_room(struct chain_log *log, uint64_t size, struct er
     }
 }
 
-static enum status reserve(struct chain_log *log, uint64_t size, uint64_t time_ns,
+// Room for `frames` frames, the last of which is an event of that time.
+static enum status reserve(struct chain_log *log, uint64_t size, uint32_t frames, uint64_t time_ns,
                            struct place *place, struct error *error) {
     (void)pthread_mutex_lock(&log->lock);
     struct log_buffer *buffer = log->active;
@@ -270,8 +274,10 @@ static enum status reserve(struct chain_log *log, uint64_t size, uint64_t time_n
     *place = (struct place){.buffer = buffer,
                             .data = buffer->data + buffer->used,
                             .position = buffer->position + buffer->used,
-                            .reserved = size};
+                            .reserved = size,
+                            .hash = buffer->hashes + (1 + buffer->frames) * SHA256_BYTES};
     buffer->used += size;
+    buffer->frames += frames;
     segment_sum_add_time(&buffer->sum, time_ns);
     log->event_count++;
     (void)pthread_mutex_unlock(&log->lock);
@@ -291,7 +297,7 @@ static enum status reserve_first(struct chain_log *log, struct chain_head *head,
     } else if (log->actor_count == UINT32_MAX) {
         status = error_set(error, ERR_LIMIT, "the log holds %u chains", UINT32_MAX);
     } else {
-        status = reserve(log, declaration + size, time_ns, place, error);
+        status = reserve(log, declaration + size, 2, time_ns, place, error);
     }
     if (status == OK) {
         registry_number(log, actor);
@@ -304,6 +310,8 @@ static enum status reserve_first(struct chain_log *log, struct chain_head *head,
         memcpy(body + CHAIN_NONCE_BYTES, actor->id, id_bytes);
         frame_finish(place->data, CHAIN_NONCE_BYTES + id_bytes, actor->number, FRAME_ACTOR,
                      NO_POSITION, place->position);
+        sha256(slice_of(body, CHAIN_NONCE_BYTES + id_bytes), place->hash);
+        place->hash += SHA256_BYTES;
         place->data += declaration;
         place->position += declaration;
     }
@@ -351,7 +359,7 @@ enum status chain_append(struct chain_log *log, struct chain_head *head, const c
     uint64_t size = FRAME_HEADER_BYTES + body_bytes;
     struct place place;
     status = head->next_seq == 0 ? reserve_first(log, head, size, now, &place, error)
-                                 : reserve(log, size, now, &place, error);
+                                 : reserve(log, size, 1, now, &place, error);
     if (UNLIKELY(status != OK)) {
         return status;
     }
@@ -361,6 +369,7 @@ enum status chain_append(struct chain_log *log, struct chain_head *head, const c
     memcpy(body + SHA256_BYTES, prefix, prefix_bytes);
     memcpy(body + SHA256_BYTES + prefix_bytes, data.data, data.size);
     event_hash(slice_of(body, body_bytes), head->hash);
+    memcpy(place.hash, head->hash, SHA256_BYTES);
     frame_finish(place.data, body_bytes, head->actor_number, FRAME_EVENT, head->last_position,
                  place.position);
     // Partner: the acquire load in readers.

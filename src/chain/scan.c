@@ -130,6 +130,7 @@ void scan_release(struct scan *scan) {
         scan->file = -1;
     }
     buf_release(&scan->batch);
+    buf_release(&scan->hashes);
 }
 
 static bool exists(const struct scan *scan, uint32_t number) {
@@ -434,7 +435,25 @@ static bool frames_are_intact(struct scan *scan, uint32_t stated_events) {
     return true;
 }
 
+// The hashes of the frames in the batch, behind the body of the batch frame.
+static void hash_frames(struct scan *scan) {
+    const uint8_t *data = scan->batch.data;
+    size_t body_bytes = BATCH_FRAME_BYTES - FRAME_HEADER_BYTES;
+    buf_clear(&scan->hashes);
+    buf_append(&scan->hashes, data + FRAME_HEADER_BYTES, body_bytes);
+    scan->hash_at = body_bytes;
+    for (size_t at = BATCH_FRAME_BYTES; at < scan->batch.size;) {
+        struct frame frame = frame_read(data + at, scan->position + at);
+        sha256(slice_of(frame.body, frame.body_bytes), buf_reserve(&scan->hashes, SHA256_BYTES));
+        scan->hashes.size += SHA256_BYTES;
+        at += FRAME_HEADER_BYTES + frame.body_bytes;
+    }
+}
+
 static void begin_batch(struct scan *scan) {
+    if (scan->with_digest) {
+        hash_frames(scan);
+    }
     scan->at = BATCH_FRAME_BYTES;
     scan->batch_position = scan->position;
     scan->batch_offset = scan->offset;
@@ -447,8 +466,8 @@ static enum scan_result give_good_part(struct scan *scan) {
         return SCAN_DAMAGED;
     }
     assert(scan->good_bytes <= scan->batch.size);
-    begin_batch(scan);
     scan->batch.size = scan->good_bytes;
+    begin_batch(scan);
     scan->is_damaged = true;
     return SCAN_FRAME;
 }
@@ -491,9 +510,7 @@ static enum scan_result load_batch(struct scan *scan, struct error *error) {
     scan->offset += size;
     scan->sum.batches++;
     if (scan->with_digest) {
-        uint8_t digest[SHA256_BYTES];
-        sha256_pair(slice_of(scan->sum.digest, SHA256_BYTES), buf_slice(&scan->batch), digest);
-        memcpy(scan->sum.digest, digest, SHA256_BYTES);
+        batch_digest(scan->sum.digest, buf_slice(&scan->hashes));
     }
     return SCAN_FRAME;
 }
@@ -549,6 +566,10 @@ static enum scan_result next_batch(struct scan *scan, struct error *error) {
 static struct frame take_frame(struct scan *scan) {
     const uint8_t *at = scan->batch.data + scan->at;
     struct frame frame = frame_read(at, scan->batch_position + scan->at);
+    if (scan->with_digest) {
+        frame.hash = scan->hashes.data + scan->hash_at;
+        scan->hash_at += SHA256_BYTES;
+    }
     scan->at += FRAME_HEADER_BYTES + frame.body_bytes;
     return frame;
 }

@@ -48,6 +48,8 @@ struct scan {
     // The batch whose frames are being given.
     struct buf batch;
     size_t at;
+    struct buf hashes;  // only with_digest: what batch_digest takes, then
+    size_t hash_at;     // where the next frame's hash is
     uint64_t batch_position;
     uint64_t batch_offset;
     size_t good_bytes;  // of a damaged batch: the frames in them are intact

@@ -35,6 +35,10 @@ struct log_buffer {
     uint64_t position;       // of data[0]
     uint64_t opened_ns;      // when its first frame came
     struct segment_sum sum;  // events and times
+    // What batch_digest takes: room for the batch frame's body, then a hash per frame, which
+    // whoever appends it writes.
+    uint8_t *hashes;
+    uint64_t frames;
     // Bytes, as `used`, that appenders have written of what they reserved: raised with release when
     // a frame is complete; the writer's acquire load of `used` sees them all.
     _Atomic uint64_t filled;

@@ -192,6 +192,7 @@ void writer_swap(struct chain_log *log) {
     struct log_buffer *taken = log->active;
     struct log_buffer *fresh = taken == &log->buffers[0] ? &log->buffers[1] : &log->buffers[0];
     fresh->used = BATCH_FRAME_BYTES;
+    fresh->frames = 0;
     // Relaxed: appenders come to it under the lock.
     atomic_store_explicit(&fresh->filled, BATCH_FRAME_BYTES, memory_order_relaxed);
     fresh->position = taken->position + taken->used;
@@ -231,10 +232,9 @@ static enum status write_batch(struct chain_log *log, struct log_buffer *buffer,
         return error_set_os(error, reason, "cannot write segment %" PRIu32 " in %s",
                             log->segment_number, log->folder);
     }
-    uint8_t digest[SHA256_BYTES];
-    sha256_pair(slice_of(log->sum.digest, SHA256_BYTES), slice_of(buffer->data, buffer->used),
-                digest);
-    memcpy(log->sum.digest, digest, SHA256_BYTES);
+    assert(BATCH_FRAME_BYTES - FRAME_HEADER_BYTES == SHA256_BYTES);
+    memcpy(buffer->hashes, buffer->data + FRAME_HEADER_BYTES, SHA256_BYTES);
+    batch_digest(log->sum.digest, slice_of(buffer->hashes, (1 + buffer->frames) * SHA256_BYTES));
     log->sum.batches++;
     log->sum.first_time_ns =
         log->sum.events == 0 || buffer->sum.first_time_ns < log->sum.first_time_ns
@@ -351,6 +351,9 @@ enum status writer_start(struct chain_log *log, struct error *error) {
     for (size_t i = 0; i < COUNT_OF(log->buffers); i++) {
         log->buffers[i].capacity = log->buffer_bytes;
         log->buffers[i].data = xmalloc(log->buffer_bytes);
+        // A frame has its header and at least the parent hash or the nonce.
+        uint64_t most = log->buffer_bytes / (FRAME_HEADER_BYTES + CHAIN_NONCE_BYTES) + 2;
+        log->buffers[i].hashes = xmalloc((1 + most) * SHA256_BYTES);
         log->buffers[i].used = BATCH_FRAME_BYTES;
         atomic_init(&log->buffers[i].filled, BATCH_FRAME_BYTES);
         memset(log->buffers[i].data, 0, log->buffer_bytes);  // page faults now, not in appends

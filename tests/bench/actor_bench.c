@@ -289,9 +289,9 @@ static void throw_messages(struct bench *bench, uint64_t messages) {
     wait_idle(bench);
 }
 
-static void bench_messages(uint64_t seconds) {
+static void bench_messages(uint64_t seconds, uint32_t workers) {
     struct bench bench;
-    open_bench(&bench, 1);
+    open_bench(&bench, workers);
     start(&bench, "ping");
     start(&bench, "pong");
     struct meter first, from, to;
@@ -401,10 +401,10 @@ int main(int argc, char **argv) {
             bench_turn();
         }
         if (all || strcmp(section, "messages") == 0) {
-            bench_messages(10);
+            bench_messages(10, 1);
         }
         if (strcmp(section, "sustained") == 0) {
-            bench_messages(60);
+            bench_messages(argc > i + 1 ? 10 : 60, 0);
         }
         if (all || strcmp(section, "requests") == 0) {
             bench_requests();

@@ -141,7 +141,8 @@ class Log:
                 need(kind == EVENT, "unknown kind of frame")
                 times.append(self.event(actor, link, content, place))
         need(len(times) == stated, "batch counts its events wrongly")
-        self.digest = hashlib.sha256(self.digest + data[at:at + size]).digest()
+        self.digest = hashlib.sha256(self.digest + body + b"".join(
+            hashlib.sha256(frame[3]).digest() for frame, _, _ in frames)).digest()
         self.previous_batch, self.position = self.position, end
         return at + size, times
 
