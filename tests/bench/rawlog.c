@@ -2,8 +2,9 @@
 // theater-rawlog: the yardstick of the log. Copies frames of one size into buffers and gives those
 // to preallocated files, written and synced in the same pattern as the log (two buffers, one thread
 // that writes, one that syncs back to back), without hashes, checksums or chains. Prints events/s.
+// With --uncache it also gives the pages of older files back, as the log does.
 //
-//   theater-rawlog [folder [events [frame bytes [buffer bytes [segment bytes]]]]]
+//   theater-rawlog [--uncache] [folder [events [frame bytes [buffer bytes [segment bytes]]]]]
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -31,6 +32,7 @@ struct raw {
     int file;
     uint64_t offset;
     unsigned number;
+    bool uncaches;
 };
 
 static void stop(const char *what) {
@@ -38,10 +40,28 @@ static void stop(const char *what) {
     exit(1);
 }
 
-static void next_file(struct raw *raw) {
+static char *path_of(const struct raw *raw, unsigned number) {
     char name[32];
-    (void)snprintf(name, sizeof name, "%u.raw", ++raw->number);
-    char *path = file_join(raw->folder, name);
+    (void)snprintf(name, sizeof name, "%u.raw", number);
+    return file_join(raw->folder, name);
+}
+
+static void uncache(const struct raw *raw, unsigned number) {
+    char *path = path_of(raw, number);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0 || posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED) != 0) {
+        stop("uncache");
+    }
+    close(file);
+    free(path);
+}
+
+static void next_file(struct raw *raw) {
+    enum { CACHED_FILES = 4 };
+    char *path = path_of(raw, ++raw->number);
+    if (raw->uncaches && raw->number > CACHED_FILES + 1) {
+        uncache(raw, raw->number - CACHED_FILES - 1);
+    }
     if (raw->file >= 0) {
         if (ftruncate(raw->file, (off_t)raw->offset) != 0 || fsync(raw->file) != 0) {
             stop("trim");
@@ -168,7 +188,11 @@ static uint64_t argument_or(int count, char **arguments, int index, uint64_t fal
 }
 
 int main(int count, char **arguments) {
-    struct raw raw = {.lock = PTHREAD_MUTEX_INITIALIZER,
+    bool uncaches = count > 1 && strcmp(arguments[1], "--uncache") == 0;
+    arguments += uncaches;
+    count -= uncaches;
+    struct raw raw = {.uncaches = uncaches,
+                      .lock = PTHREAD_MUTEX_INITIALIZER,
                       .changed = PTHREAD_COND_INITIALIZER,
                       .file = -1,
                       .folder = count > 1 ? arguments[1] : "rawlog.tmp"};
@@ -202,7 +226,8 @@ int main(int count, char **arguments) {
     (void)pthread_join(writer, NULL);
     (void)pthread_join(sync, NULL);
     close(raw.file);
-    (void)printf("raw: %.0f events/s, %.1f MB/s, %llu syncs\n", (double)events * 1e9 / (double)took,
+    (void)printf("raw%s: %.0f events/s, %.1f MB/s, %llu syncs\n",
+                 uncaches ? ", pages given back" : "", (double)events * 1e9 / (double)took,
                  (double)(events * frame_bytes) * 1e3 / (double)took,
                  (unsigned long long)raw.syncs);
     free(raw.data[0]);
