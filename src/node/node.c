@@ -143,7 +143,6 @@ static enum status open_parts(struct node *node, const struct node_config *confi
         status = open_log(node, folder, error);
     }
     if (status == OK) {
-        // After the compiler was asked for its version: until here a fork has only one thread.
         wasm_watchdog_start();
         node->has_watchdog = true;
         struct sched_config sched = {.workers = config->workers,

@@ -4,13 +4,20 @@
 // time, memory, files and wall-clock time, no network, no other descriptors, no way to look into
 // other processes, and none to change files elsewhere (where the kernel has Landlock). Whatever
 // they start is in their process group and dies with it.
+//
+// Other threads run at the moment of the fork, and may hold any lock. So all that allocates, looks
+// up or formats is done before (struct start), and between fork and exec there are system calls
+// only.
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
 #include <linux/landlock.h>
+#include <linux/seccomp.h>
 #include <poll.h>
-#include <seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -20,62 +27,85 @@
 #include <unistd.h>
 
 #include "base/env.h"
+#include "base/file.h"
 #include "wasm/internal.h"
 
 enum { OUTPUT_BYTES_MAX = 8192, SETUP_FAILED = 125, NOT_FOUND = 127 };
 
-// System calls that a translator or compiler has no use for; they fail with EPERM.
-static const int refused_calls[] = {
-    SCMP_SYS(socket),
-    SCMP_SYS(socketpair),
-    SCMP_SYS(connect),
-    SCMP_SYS(bind),
-    SCMP_SYS(listen),
-    SCMP_SYS(accept),
-    SCMP_SYS(accept4),
-    SCMP_SYS(ptrace),
-    SCMP_SYS(process_vm_readv),
-    SCMP_SYS(process_vm_writev),
-    SCMP_SYS(mount),
-    SCMP_SYS(umount2),
-    SCMP_SYS(unshare),
-    SCMP_SYS(setns),
-    SCMP_SYS(bpf),
-    SCMP_SYS(perf_event_open),
-    SCMP_SYS(keyctl),
-    SCMP_SYS(add_key),
-    SCMP_SYS(request_key),
-    SCMP_SYS(io_uring_setup),
-    SCMP_SYS(userfaultfd),
-    SCMP_SYS(kexec_load),
-    SCMP_SYS(init_module),
-    SCMP_SYS(finit_module),
-    SCMP_SYS(delete_module),
-    SCMP_SYS(reboot),
-    SCMP_SYS(swapon),
-    SCMP_SYS(swapoff),
-    SCMP_SYS(chroot),
-    SCMP_SYS(pivot_root),
-    SCMP_SYS(setsid),
-    SCMP_SYS(setpgid),
-    SCMP_SYS(open_by_handle_at),
+// ---- the filter of system calls ----------------------------------------------------------------
+
+#if defined(__x86_64__)
+#define FILTER_ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define FILTER_ARCHITECTURE AUDIT_ARCH_AARCH64
+#endif
+// The first number of the other set of calls that an x86-64 kernel may take (x32). On aarch64 no
+// call has a number this large.
+#define FIRST_FOREIGN_CALL 0x40000000
+
+#define FIELD(name) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, name))
+#define ANSWER(value) BPF_STMT(BPF_RET | BPF_K, (value))
+// If the loaded value compares so, the next instruction, else the one behind it.
+#define IF(comparison, value) BPF_JUMP(BPF_JMP | (comparison) | BPF_K, (value), 0, 1)
+#define REFUSE(call) IF(BPF_JEQ, SYS_##call), ANSWER(SECCOMP_RET_ERRNO | EPERM)
+
+// System calls that a translator or compiler has no use for fail with EPERM.
+static const struct sock_filter filter[] = {
+    FIELD(arch),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCHITECTURE, 1, 0),
+    ANSWER(SECCOMP_RET_KILL_PROCESS),
+    FIELD(nr),
+    IF(BPF_JGE, FIRST_FOREIGN_CALL),
+    ANSWER(SECCOMP_RET_ERRNO | ENOSYS),
+    REFUSE(socket),
+    REFUSE(socketpair),
+    REFUSE(connect),
+    REFUSE(bind),
+    REFUSE(listen),
+    REFUSE(accept),
+    REFUSE(accept4),
+    REFUSE(ptrace),
+    REFUSE(process_vm_readv),
+    REFUSE(process_vm_writev),
+    REFUSE(mount),
+    REFUSE(umount2),
+    REFUSE(unshare),
+    REFUSE(setns),
+    REFUSE(bpf),
+    REFUSE(perf_event_open),
+    REFUSE(keyctl),
+    REFUSE(add_key),
+    REFUSE(request_key),
+    REFUSE(io_uring_setup),
+    REFUSE(userfaultfd),
+    REFUSE(kexec_load),
+    REFUSE(init_module),
+    REFUSE(finit_module),
+    REFUSE(delete_module),
+    REFUSE(reboot),
+    REFUSE(swapon),
+    REFUSE(swapoff),
+    REFUSE(chroot),
+    REFUSE(pivot_root),
+    REFUSE(setsid),
+    REFUSE(setpgid),
+    REFUSE(open_by_handle_at),
+    ANSWER(SECCOMP_RET_ALLOW),
 };
 
-// Built before the fork: it allocates. NULL when libseccomp fails.
-static scmp_filter_ctx build_filter(void) {
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    if (filter == NULL)
-        return NULL;
-    for (size_t i = 0; i < COUNT_OF(refused_calls); i++) {
-        int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), refused_calls[i], 0);
-        // A call that this architecture does not have cannot be made either.
-        if (result != 0 && result != -EDOM && result != -EINVAL) {
-            seccomp_release(filter);
-            return NULL;
-        }
-    }
-    return filter;
-}
+// ---- before the fork ---------------------------------------------------------------------------
+
+// What the child needs, ready to use.
+struct start {
+    const struct wasm_child *child;
+    char *program;            // path of the program
+    struct buf variables[2];  // text of the environment that is made up
+    char *environment[4];
+    int null;      // /dev/null, for reading
+    int rules;     // Landlock ruleset, or -1 when the kernel has none
+    int pipes[2];  // its output
+    pid_t parent;
+};
 
 enum {
     WRITE_ACCESS = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
@@ -95,50 +125,117 @@ static bool allow_beneath(int rules, const char *path, uint64_t access) {
     return result == 0;
 }
 
-// Files can be changed below `folder` only. A kernel without Landlock leaves it at that: the other
-// limits hold. In the child, system calls only.
-static bool restrict_writes(const char *folder) {
+// Rules by which files can be changed below `folder` only. A kernel without Landlock leaves it at
+// that (-1): the other limits hold.
+static bool make_rules(const char *folder, int *rules) {
     struct landlock_ruleset_attr attributes = {.handled_access_fs = WRITE_ACCESS};
-    long rules = syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);
-    if (rules < 0)
+    *rules = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0);
+    if (*rules < 0)
         return errno == ENOSYS || errno == EOPNOTSUPP;
-    bool fine = allow_beneath((int)rules, folder, WRITE_ACCESS) &&
-                allow_beneath((int)rules, "/dev/null", LANDLOCK_ACCESS_FS_WRITE_FILE) &&
-                syscall(SYS_landlock_restrict_self, (int)rules, 0) == 0;
-    (void)close((int)rules);
-    return fine;
+    return allow_beneath(*rules, folder, WRITE_ACCESS) &&
+           allow_beneath(*rules, "/dev/null", LANDLOCK_ACCESS_FS_WRITE_FILE);
 }
+
+// The path of `name`, looked up in `path` if it has no slash; NULL when there is none. Free it.
+static char *find_program(const char *name, const char *path) {
+    if (strchr(name, '/') != NULL)
+        return xstrdup(name);
+    while (*path != 0) {
+        size_t length = strcspn(path, ":");
+        struct buf folder = {0};
+        buf_append(&folder, path, length);
+        char *candidate = file_join(length > 0 ? buf_text(&folder) : ".", name);
+        buf_release(&folder);
+        if (access(candidate, X_OK) == 0)
+            return candidate;
+        free(candidate);
+        path += length + (path[length] == ':');
+    }
+    return NULL;
+}
+
+static enum status not_found(const char *tool, struct error *error) {
+    return error_set(error, ERR_NOT_FOUND, "cannot run %s: is it installed and in PATH?", tool);
+}
+
+static void start_release(struct start *start) {
+    const int descriptors[] = {start->null, start->rules, start->pipes[0], start->pipes[1]};
+    for (size_t i = 0; i < COUNT_OF(descriptors); i++)
+        if (descriptors[i] >= 0)
+            (void)close(descriptors[i]);
+    for (size_t i = 0; i < COUNT_OF(start->variables); i++)
+        buf_release(&start->variables[i]);
+    free(start->program);
+}
+
+// `start` is to be released in any case.
+static enum status prepare(struct start *start, const struct wasm_child *child,
+                           struct error *error) {
+    static char locale[] = "LC_ALL=C";
+    const char *tool = child->argv[0];
+    const char *path = getenv("PATH");
+    if (path == NULL)
+        path = "/usr/bin:/bin";
+    *start = (struct start){
+        .child = child, .null = -1, .rules = -1, .pipes = {-1, -1}, .parent = getpid()};
+    buf_format(&start->variables[0], "TMPDIR=%s", child->folder);
+    buf_format(&start->variables[1], "PATH=%s", path);
+    for (size_t i = 0; i < COUNT_OF(start->variables); i++)
+        start->environment[i] = (char *)(uintptr_t)buf_text(&start->variables[i]);
+    start->environment[COUNT_OF(start->variables)] = locale;
+    start->program = find_program(tool, path);
+    if (start->program == NULL)
+        return not_found(tool, error);
+    start->null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (start->null < 0)
+        return error_set_os(error, errno, "/dev/null, for %s", tool);
+    if (!make_rules(child->folder, &start->rules))
+        return error_set_os(error, errno, "rules of Landlock for %s in %s", tool, child->folder);
+    if (pipe2(start->pipes, O_CLOEXEC) != 0)
+        return error_set_os(error, errno, "pipe for %s", tool);
+    return OK;
+}
+
+// ---- between fork and exec
+// -----------------------------------------------------------------------
 
 static bool limit(int resource, uint64_t value) {
     struct rlimit both = {.rlim_cur = value, .rlim_max = value};
     return setrlimit((__rlimit_resource_t)resource, &both) == 0;
 }
 
-// In the child, between fork and exec: async-signal-safe calls, and seccomp_load.
-NO_RETURN static void become(const struct wasm_child *child, char *const environment[],
-                             scmp_filter_ctx filter, int output, pid_t parent) {
+static bool restrict_calls(void) {
+    const struct sock_fprog program = {.len = COUNT_OF(filter),
+                                       .filter = (struct sock_filter *)(uintptr_t)filter};
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+// In the child: async-signal-safe calls only.
+NO_RETURN static void become(const struct start *start) {
+    const struct wasm_child *child = start->child;
     bool fine = setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
-    if (!fine || getppid() != parent)
+    if (!fine || getppid() != start->parent)
         _exit(SETUP_FAILED);
-    int null = open("/dev/null", O_RDONLY);
-    fine = null >= 0 && dup2(null, 0) == 0 && dup2(output, 1) == 1 && dup2(output, 2) == 2 &&
+    int output = start->pipes[1];
+    fine = dup2(start->null, 0) == 0 && dup2(output, 1) == 1 && dup2(output, 2) == 2 &&
            chdir(child->folder) == 0;
-    fine = fine && syscall(SYS_close_range, 3u, ~0u, 0u) == 0;
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    // The filter first: libseccomp allocates, which the limit of memory could refuse in a build
-    // with a sanitizer.
-    fine = fine && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && restrict_writes(child->folder) &&
-           seccomp_load(filter) == 0;
+    fine = fine && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           (start->rules < 0 || syscall(SYS_landlock_restrict_self, start->rules, 0) == 0);
+    fine = fine && syscall(SYS_close_range, 3u, ~0u, 0u) == 0;
     fine = fine && limit(RLIMIT_CORE, 0) && limit(RLIMIT_CPU, child->cpu_seconds) &&
            limit(RLIMIT_AS, child->memory_bytes) && limit(RLIMIT_FSIZE, child->file_bytes) &&
-           limit(RLIMIT_NOFILE, 64);
+           limit(RLIMIT_NOFILE, 64) && restrict_calls();
     if (!fine)
         _exit(SETUP_FAILED);
-    (void)execvpe(child->argv[0], (char *const *)child->argv, environment);
+    (void)execve(start->program, (char *const *)child->argv, start->environment);
     _exit(NOT_FOUND);
 }
+
+// ---- afterwards
+// ----------------------------------------------------------------------------------
 
 // Reads the child's output until it closes it; false when the time is over.
 static bool collect(int descriptor, uint64_t wall_seconds, struct buf *output) {
@@ -189,7 +286,7 @@ static enum status judge(const struct wasm_child *child, int state, bool in_time
         return error_set(error, ERR_LIMIT, "%s wrote more than %llu bytes", tool,
                          (unsigned long long)child->file_bytes);
     if (code == NOT_FOUND)
-        return error_set(error, ERR_NOT_FOUND, "cannot run %s: is it installed and in PATH?", tool);
+        return not_found(tool, error);
     if (code == SETUP_FAILED)
         return error_set(error, ERR_INTERNAL, "cannot limit the process for %s", tool);
     make_printable(output);
@@ -222,35 +319,20 @@ static enum status wait_for(pid_t pid, int descriptor, const struct wasm_child *
 enum status wasm_child_run(const struct wasm_child *child, struct buf *output,
                            struct error *error) {
     assert(child->argv[0] != NULL && child->folder != NULL);
-    int pipes[2];
-    struct buf temporary = {0}, path = {0};
-    const char *path_value = getenv("PATH");
-    buf_format(&temporary, "TMPDIR=%s", child->folder);
-    buf_format(&path, "PATH=%s", path_value != NULL ? path_value : "/usr/bin:/bin");
-    char *environment[] = {(char *)(uintptr_t)buf_text(&temporary),
-                           (char *)(uintptr_t)buf_text(&path), (char[]){"LC_ALL=C"}, NULL};
-    enum status status = OK;
-    scmp_filter_ctx filter = build_filter();
-    if (filter == NULL) {
-        status = error_set(error, ERR_INTERNAL, "libseccomp cannot build a filter");
-    } else if (pipe2(pipes, O_CLOEXEC) != 0) {
-        status = error_set_os(error, errno, "pipe for %s", child->argv[0]);
-    } else {
-        pid_t parent = getpid();
+    struct start start;
+    enum status status = prepare(&start, child, error);
+    if (status == OK) {
         pid_t pid = fork();
         if (pid == 0)
-            become(child, environment, filter, pipes[1], parent);
+            become(&start);
         int fork_error = errno;
-        (void)close(pipes[1]);
+        (void)close(start.pipes[1]);
+        start.pipes[1] = -1;
         if (pid < 0)
             status = error_set_os(error, fork_error, "starting %s", child->argv[0]);
         else
-            status = wait_for(pid, pipes[0], child, output, error);
-        (void)close(pipes[0]);
+            status = wait_for(pid, start.pipes[0], child, output, error);
     }
-    if (filter != NULL)
-        seccomp_release(filter);
-    buf_release(&temporary);
-    buf_release(&path);
+    start_release(&start);
     return status;
 }

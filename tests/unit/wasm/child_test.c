@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The limits of child processes hold, and failures say what happened.
+#include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "test.h"
@@ -78,6 +80,79 @@ TEST(network_and_other_files_are_out_of_reach) {
     if (status == OK)
         SKIP("this kernel has no Landlock");
     EXPECT_CONTAINS(error.message, "ermission denied");
+}
+
+TEST(a_program_is_found_as_a_shell_finds_it) {
+    struct buf output = {0};
+    struct error error = {0};
+    const char *argv[] = {"no-such-tool", NULL};
+    struct wasm_child child = {.folder = test_folder(),
+                               .argv = argv,
+                               .cpu_seconds = 1,
+                               .memory_bytes = 1 << 30,
+                               .file_bytes = 1,
+                               .wall_seconds = 60};
+    EXPECT(wasm_child_run(&child, &output, &error) == ERR_NOT_FOUND);
+    EXPECT_CONTAINS(error.message, "cannot run no-such-tool");
+    argv[0] = "/etc/passwd";
+    error = (struct error){0};
+    EXPECT(wasm_child_run(&child, &output, &error) == ERR_NOT_FOUND);
+    argv[0] = "/bin/sh";
+    error = (struct error){0};
+    EXPECT_OK(wasm_child_run(&child, &output, &error), error);
+    buf_release(&output);
+}
+
+// ---- threads that hold locks at the moment of a fork -------------------------------------------
+
+static _Atomic bool enough;
+
+// So many that they go past the thread's own cache, to what is under a lock.
+static void *allocate(void *first_size) {
+    unsigned round = *(const unsigned *)first_size;
+    while (!atomic_load(&enough)) {
+        void *blocks[2048];
+        for (size_t i = 0; i < COUNT_OF(blocks); i++)
+            blocks[i] = xmalloc((size_t)16 << round % 10);
+        for (size_t i = 0; i < COUNT_OF(blocks); i++)
+            free(blocks[i]);
+        round++;
+    }
+    return NULL;
+}
+
+static void *start_children(void *unused) {
+    (void)unused;
+    const char *argv[] = {"true", NULL};
+    struct wasm_child child = {.folder = "/",
+                               .argv = argv,
+                               .cpu_seconds = 10,
+                               .memory_bytes = 1 << 30,
+                               .file_bytes = 1,
+                               .wall_seconds = 20};
+    for (int i = 0; i < 150; i++) {
+        struct buf output = {0};
+        struct error error = {0};
+        EXPECT_OK(wasm_child_run(&child, &output, &error), error);
+        buf_release(&output);
+    }
+    return NULL;
+}
+
+TEST(children_start_while_other_threads_allocate) {
+    pthread_t allocating[4], starting[3];
+    unsigned first_sizes[COUNT_OF(allocating)];
+    for (unsigned i = 0; i < COUNT_OF(allocating); i++) {
+        first_sizes[i] = i;
+        REQUIRE(pthread_create(&allocating[i], NULL, allocate, &first_sizes[i]) == 0);
+    }
+    for (size_t i = 0; i < COUNT_OF(starting); i++)
+        REQUIRE(pthread_create(&starting[i], NULL, start_children, NULL) == 0);
+    for (size_t i = 0; i < COUNT_OF(starting); i++)
+        REQUIRE(pthread_join(starting[i], NULL) == 0);
+    atomic_store(&enough, true);
+    for (size_t i = 0; i < COUNT_OF(allocating); i++)
+        REQUIRE(pthread_join(allocating[i], NULL) == 0);
 }
 
 int main(void) {
