@@ -14,7 +14,8 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
 
-// ---- scan.c: everything a module declares ----------------------------------------------------
+// ---- scan.c, validate.h: everything a module declares
+// ----------------------------------------------------
 
 // Where a section's content lies in the source.
 struct wasm_section {
@@ -44,6 +45,7 @@ enum {
 struct wasm_item {
     struct wasm_extern_type type;
     uint32_t type_index;  // of functions
+    bool referenced;      // functions: named outside of bodies, so ref.func may name it
 };
 
 struct wasm_items {
@@ -72,6 +74,11 @@ struct wasm_segments {
     uint32_t count;
 };
 
+// The operands of a memory.copy between two memories: [first, second) and [second, end).
+struct memory_copy {
+    size_t first, second, end;
+};
+
 // Immutable after scan.
 struct wasm_module_body {
     struct wasm_section sections[WASM_SECTION_COUNT];
@@ -86,7 +93,7 @@ struct wasm_module_body {
     bool extended;  // some expression is extended: the module needs an init function
     bool has_start;
     uint32_t start;
-    struct buf memory_copies;  // of struct memory_copy (reader.h)
+    struct buf memory_copies;  // of struct memory_copy
 };
 
 // ---- the translator ----------------------------------------------------------------------------

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads what a module declares, in one pass over its sections, every count bounded:
+// Reads and validates what a module declares, in one pass over its sections, every count bounded:
 //
 //   module  = "\0asm" 01 00 00 00 section*
 //   section = id:byte size:u32 content        custom (0) anywhere, the others once, in order
 //
-// Function bodies are walked only to find instructions that the translator lacks (expr.c).
+// Function bodies and constant expressions are checked by validate.c, at the place where they lie:
+// all that they may refer to is declared before them, the number of data segments included.
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/map.h"
 #include "wasm/internal.h"
-#include "wasm/reader.h"
+#include "wasm/validate.h"
 
 // The room's defaults, and bounds that no caller changes.
 enum {
     MODULE_BYTES_MAX = 64 << 20,
     FUNCTIONS_MAX = 500000,
     LOCALS_MAX = 50000,
+    LOCALS_LIMIT_MAX = 1 << 24,  // that a caller may set
     TYPES_MAX = 100000,
     IMPORTS_MAX = 20000,
     EXPORTS_MAX = 100000,
@@ -29,13 +31,15 @@ enum {
     SECTION_TAG = 13,
 };
 
+static const uint8_t offset_type = WASM_I32;
+
 struct scan {
     struct reader r;
     struct wasm_module *module;
     struct wasm_module_body *body;
     struct wasm_scan_limits limits;
+    struct wasm_validator validator;  // holds the count of the data count section
     uint32_t functions_declared;
-    uint32_t data_count;
 };
 
 bool wasm_func_type_equal(const struct wasm_func_type *a, const struct wasm_func_type *b) {
@@ -207,10 +211,10 @@ static void read_memory_section(struct scan *s, uint32_t count) {
 }
 
 // The constant expression of a global or of an active segment.
-static void read_expression(struct scan *s, struct wasm_segment *segment) {
+static void read_expression(struct scan *s, struct wasm_segment *segment, const uint8_t *type) {
     segment->active = true;
     segment->expression = s->r.at;
-    wasm_reader_constant(&s->r, &segment->extended);
+    wasm_validate_constant(&s->validator, type, &segment->extended);
     segment->expression_end = s->r.at;
     s->body->extended |= segment->extended;
 }
@@ -227,7 +231,7 @@ static void read_global_section(struct scan *s, uint32_t count) {
         struct wasm_segment *segment = &s->body->globals.segment[i];
         segment->type = (uint8_t)item.type.global.type;
         segment->target = s->body->spaces[WASM_GLOBAL].count;
-        read_expression(s, segment);
+        read_expression(s, segment, &segment->type);
         add_item(&s->body->spaces[WASM_GLOBAL], item);
     }
 }
@@ -259,6 +263,7 @@ static void read_export_section(struct scan *s, uint32_t count) {
             wasm_reader_fail(r, name_at, ERR_INVALID, "duplicate export name");
             break;
         }
+        s->body->spaces[kind].item[export->index].referenced = true;
         export->type = s->body->spaces[kind].item[export->index].type;
         s->module->export_count++;
     }
@@ -293,20 +298,29 @@ static void read_elements(struct scan *s, struct wasm_segment *segment) {
         if (segment->expressions) {
             bool extended;
             bool is_global = r->at < r->end && r->data[r->at] == 0x23;
-            wasm_reader_constant(r, &extended);
+            wasm_validate_constant(&s->validator, &segment->type, &extended);
             if (is_global)
                 wasm_reader_fail(r, at, ERR_UNSUPPORTED,
                                  "global.get in an element segment is not supported");
-            if (extended)
-                wasm_reader_fail(r, at, ERR_INVALID, "type mismatch: an element is not a number");
             continue;
         }
         uint32_t index = wasm_reader_u32(r);
         if (reader_ok(r) && index >= s->body->spaces[WASM_FUNC].count)
             wasm_reader_fail(r, at, ERR_INVALID, "unknown function %u in an element segment",
                              index);
+        if (reader_ok(r))
+            s->body->spaces[WASM_FUNC].item[index].referenced = true;
     }
     segment->content_end = r->at;
+}
+
+// The table that an active segment goes to holds elements of its type.
+static void check_table_of(struct scan *s, const struct wasm_segment *segment, size_t at) {
+    uint8_t element = (uint8_t)s->body->spaces[WASM_TABLE].item[segment->target].type.table.element;
+    if (element != segment->type)
+        wasm_reader_fail(&s->r, at, ERR_INVALID,
+                         "type mismatch: an element segment of %s for a table of %s",
+                         wasm_type_name(segment->type), wasm_type_name(element));
 }
 
 static void read_element_section(struct scan *s, uint32_t count) {
@@ -328,7 +342,7 @@ static void read_element_section(struct scan *s, uint32_t count) {
             wasm_reader_fail(r, at, ERR_INVALID, "unknown table %u in an element segment",
                              segment->target);
         if (active)
-            read_expression(s, segment);
+            read_expression(s, segment, &offset_type);
         if ((flags & 3) != 0 && segment->expressions) {
             segment->type = wasm_reader_ref_type(r);
         } else if ((flags & 3) != 0) {
@@ -336,13 +350,14 @@ static void read_element_section(struct scan *s, uint32_t count) {
             if (wasm_reader_byte(r) != 0)
                 wasm_reader_fail(r, at, ERR_INVALID, "malformed element kind");
         }
+        if (reader_ok(r) && active)
+            check_table_of(s, segment, at);
         read_elements(s, segment);
     }
 }
 
-static void read_one_function(struct scan *s) {
+static void read_one_function(struct scan *s, const struct wasm_item *function) {
     struct reader *r = &s->r;
-    size_t at = r->at;
     uint32_t size = wasm_reader_u32(r);
     size_t start = r->at, outer_end = r->end;
     wasm_reader_skip(r, size);
@@ -350,20 +365,7 @@ static void read_one_function(struct scan *s) {
         return;
     r->end = r->at;
     r->at = start;
-    uint64_t locals = 0;
-    uint32_t groups = wasm_reader_count(r, "groups of locals", UINT32_MAX);
-    for (uint32_t i = 0; i < groups && reader_ok(r); i++) {
-        locals += wasm_reader_u32(r);
-        (void)wasm_reader_value_type(r);
-        if (locals > UINT32_MAX)
-            wasm_reader_fail(r, at, ERR_INVALID, "too many locals");
-    }
-    if (reader_ok(r) && locals > s->limits.locals_per_function)
-        wasm_reader_fail(r, at, ERR_LIMIT, "a function with %llu locals, at most %u are allowed",
-                         (unsigned long long)locals, s->limits.locals_per_function);
-    wasm_reader_body(r);
-    if (reader_ok(r) && r->at != r->end)
-        wasm_reader_fail(r, r->at, ERR_INVALID, "END opcode expected at the end of the function");
+    wasm_validate_function(&s->validator, function->type.func);
     r->end = outer_end;
 }
 
@@ -372,16 +374,21 @@ static void read_code_section(struct scan *s, uint32_t count) {
         wasm_reader_fail(&s->r, s->r.at, ERR_INVALID,
                          "function and code section have inconsistent lengths (%u and %u)",
                          s->functions_declared, count);
-    for (uint32_t i = 0; i < count && reader_ok(&s->r); i++)
-        read_one_function(s);
+    const struct wasm_items *functions = &s->body->spaces[WASM_FUNC];
+    s->r.in_function = true;
+    for (uint32_t i = 0; i < count && reader_ok(&s->r); i++) {
+        s->r.function = functions->imported + i;
+        read_one_function(s, &functions->item[s->r.function]);
+    }
+    s->r.in_function = false;
 }
 
 static void read_data_section(struct scan *s, uint32_t count) {
     struct reader *r = &s->r;
-    if (s->body->sections[WASM_SECTION_DATA_COUNT].present && count != s->data_count)
+    if (s->body->sections[WASM_SECTION_DATA_COUNT].present && count != s->validator.data_count)
         wasm_reader_fail(r, r->at, ERR_INVALID,
                          "data count and data section have inconsistent lengths (%u and %u)",
-                         s->data_count, count);
+                         s->validator.data_count, count);
     start_segments(&s->body->data, count);
     for (uint32_t i = 0; i < count && reader_ok(r); i++) {
         size_t at = r->at;
@@ -395,7 +402,7 @@ static void read_data_section(struct scan *s, uint32_t count) {
             wasm_reader_fail(r, at, ERR_INVALID, "unknown memory %u in a data segment",
                              segment->target);
         if (flags != 1)
-            read_expression(s, segment);
+            read_expression(s, segment, &offset_type);
         segment->content = r->at;
         segment->count = wasm_reader_u32(r);
         wasm_reader_skip(r, segment->count);
@@ -432,7 +439,7 @@ static void read_section_content(struct scan *s, uint8_t id) {
     if (id == WASM_SECTION_START) {
         read_start_section(s);
     } else if (id == WASM_SECTION_DATA_COUNT) {
-        s->data_count = wasm_reader_u32(r);
+        s->validator.data_count = wasm_reader_u32(r);
     } else {
         uint32_t limit = readers[id].limit;
         if (id == WASM_SECTION_FUNCTION || id == WASM_SECTION_CODE)
@@ -498,10 +505,10 @@ static void scan_module(struct scan *s) {
         wasm_reader_fail(r, r->at, ERR_INVALID,
                          "function and code section have inconsistent lengths (%u and 0)",
                          s->functions_declared);
-    if (reader_ok(r) && s->data_count > 0 && !sections[WASM_SECTION_DATA].present)
+    if (reader_ok(r) && s->validator.data_count > 0 && !sections[WASM_SECTION_DATA].present)
         wasm_reader_fail(r, r->at, ERR_INVALID,
                          "data count and data section have inconsistent lengths (%u and 0)",
-                         s->data_count);
+                         s->validator.data_count);
 }
 
 enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits *limits,
@@ -513,6 +520,7 @@ enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits 
         s.limits.module_bytes = limits->module_bytes;
     if (limits != NULL && limits->functions != 0)
         s.limits.functions = limits->functions;
+    assert(limits == NULL || limits->locals_per_function <= LOCALS_LIMIT_MAX);
     if (limits != NULL && limits->locals_per_function != 0)
         s.limits.locals_per_function = limits->locals_per_function;
     if (bytes->size > s.limits.module_bytes)
@@ -523,12 +531,11 @@ enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits 
     s.module->references = 1;
     s.module->source = bytes_ref(bytes);
     s.module->body = s.body;
-    s.r = (struct reader){.data = bytes->data,
-                          .end = bytes->size,
-                          .error = error,
-                          .globals = &s.body->spaces[WASM_GLOBAL],
-                          .memory_copies = &s.body->memory_copies};
+    s.r = (struct reader){.data = bytes->data, .end = bytes->size, .error = error};
+    s.validator = (struct wasm_validator){
+        .r = &s.r, .module = s.body, .locals_limit = s.limits.locals_per_function};
     scan_module(&s);
+    wasm_validator_release(&s.validator);
     s.module->imports = s.body->imports;
     s.module->exports = s.body->exports;
     if (!reader_ok(&s.r)) {

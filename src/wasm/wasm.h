@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Core WebAssembly modules as native code: scan, normalise, compile, instantiate, call.
 //
-//   bytes --wasm_module_scan--> struct wasm_module      what the module declares (immutable)
+//   bytes --wasm_module_scan--> struct wasm_module      a valid module (immutable)
 //         --wasm_compile------> struct wasm_code        its shared object (immutable, cached)
 //         --wasm_instantiate--> struct wasm_instance    one instance, owned by one actor
 //         --wasm_call---------> slots in, slots out, or a trap
 //
 // The room knows core WebAssembly and nothing of components or actors. It implements the core
-// specification (release 2.0 without SIMD); what it does not support is refused by name at scan.
+// specification (release 2.0 without SIMD, extended constant expressions, several memories of which
+// at most one is not imported); what it does not support is refused by name at scan.
 //
 // Threads: modules and code are shared freely. An instance, and the context that runs it, are used
 // by one thread at a time; they may move between threads while no guest code is on the context.
@@ -92,17 +93,20 @@ struct wasm_module {
     struct wasm_module_body *body;  // private to the room
 };
 
-// Most that one module may declare; 0 in a field means the room's default (see wasm/scan.c).
+// Most that one module may declare; 0 in a field means the room's default (see wasm/scan.c). At
+// most 2^24 locals.
 struct wasm_scan_limits {
     uint64_t module_bytes;
     uint32_t functions;
     uint32_t locals_per_function;
 };
 
-// Reads the declarations of a module in one bounded pass. ERR_INVALID names the byte offset and
-// what is wrong; ERR_UNSUPPORTED names the feature (SIMD, threads, tail calls, exceptions,
-// memory64, GC, multiple memories defined). Keeps `bytes` (takes a reference of its own). `limits`
-// may be NULL. Gives one reference. Any thread, not on a fiber.
+// Reads and validates a module, function bodies included, in one bounded pass (core specification,
+// chapters 3 and 5 and appendix "Validation Algorithm"). ERR_INVALID names the byte offset, the
+// function if it is in a body, and what is wrong; ERR_UNSUPPORTED names the feature (SIMD, threads,
+// tail calls, exceptions, memory64, GC, typed function references, multiple memories defined);
+// ERR_LIMIT says which bound of ours is passed. Keeps `bytes` (takes a reference of its
+// own). `limits` may be NULL. Gives one reference. Any thread, not on a fiber.
 enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits *limits,
                              struct wasm_module **out, struct error *error) MUST_CHECK;
 struct wasm_module *wasm_module_ref(struct wasm_module *module);

@@ -175,18 +175,6 @@ TEST(a_newer_translator_is_tried_and_named_when_it_fails) {
     wasm_compiler_free(compiler);
 }
 
-TEST(an_invalid_body_is_refused_by_the_translator) {
-    struct bytes *bytes = wat_bytes("(module (func (result i32) i64.const 1))", "--no-check");
-    struct wasm_module *module = NULL;
-    struct wasm_code *code = NULL;
-    struct error error = {0};
-    REQUIRE_OK(wasm_module_scan(bytes, NULL, &module, &error), error);
-    bytes_unref(bytes);
-    EXPECT(wasm_compile(shared_compiler(), module, &code, &error) == ERR_INVALID);
-    EXPECT_CONTAINS(error.message, "type mismatch");
-    wasm_module_unref(module);
-}
-
 static bool host_nothing(void *data, uint64_t *slots) {
     (void)data;
     (void)slots;

@@ -123,7 +123,7 @@ TEST(damage_is_located) {
     REFUSE(HEADER "\5\3\1\0\1\7\5\1\1x\2\1", ERR_INVALID, "unknown memory 1");
     REFUSE(HEADER "\5\3\1\0\1\7\x09\2\1x\2\0\1x\2\0", ERR_INVALID, "duplicate export name");
     REFUSE(HEADER "\1\x85\x80\x80\x80\0\xff\xff\xff\xff\x0f", ERR_LIMIT, "types");
-    REFUSE(BODY("\3", "\5", "\xff\x0b"), ERR_INVALID, "unknown opcode 0xff");
+    REFUSE(BODY("\3", "\5", "\xff\x0b"), ERR_INVALID, "illegal opcode 0xff");
     REFUSE(BODY("\4", "\6", "\x0b\1\x0b"), ERR_INVALID, "END opcode expected");
     REFUSE(HEADER "\1\4\1\x60\0\0\3\2\1\0\x0a\x0a\1\x08\1\xff\xff\xff\x0f\x7f\1\x0b", ERR_LIMIT,
            "locals");
