@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the builds, gates and tests for script/test, which documents the arguments.
 
-Everything that runs prints TAP; this adds it up. A program that ends badly, prints no plan or
-fewer results than it planned counts as one more failure, so nothing can be lost silently.
+What runs prints TAP, or closes with its counts; this adds them up. A program that ends badly,
+prints no plan or fewer results than it planned counts as one more failure, so nothing can be lost
+silently.
 """
+import collections
 import concurrent.futures
 import glob
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
@@ -20,6 +24,7 @@ GROUPS = ("gates", "unit", "conformance", "system", "fuzz")
 CPUS = os.cpu_count() or 1
 RESULT = re.compile(r"^(not )?ok\b(?:\s+(\d+))?(?:\s*-?\s*(.*))?$")
 PLAN = re.compile(r"^1\.\.(\d+)")
+SKIPPED = re.compile(r"^.*: (\d+) skipped: (.*)$")
 COUNTS = re.compile(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?")
 FUZZ_SECONDS = os.environ.get("THEATER_FUZZ_SECONDS", "20")
 
@@ -129,25 +134,6 @@ def read_tap(job, totals):
         print("    ok %s (%d, %.1f s)" % (job.name, results, job.seconds), flush=True)
 
 
-def read_counts(job, totals):
-    """Adds the results of a program that closes with a line of counts, or prints TAP."""
-    counts = COUNTS.findall(job.out)
-    if not counts:
-        read_tap(job, totals)
-        return
-    passed, failed, skipped = (int(n or 0) for n in counts[-1])
-    totals.passed += passed
-    totals.skipped += skipped
-    if skipped:
-        totals.skips.append("%s: %d skipped by the program" % (job.name, skipped))
-    if failed or job.code != 0:
-        totals.fail("%s: %d failed, %s" % (job.name, failed, job.ending()), job.tail())
-        totals.failed += max(failed - 1, 0)
-    else:
-        print("    ok %s (%d passed, %d skipped, %.1f s)" % (job.name, passed, skipped,
-                                                            job.seconds), flush=True)
-
-
 def run_all(jobs, totals, workers):
     with concurrent.futures.ThreadPoolExecutor(max(workers, 1)) as pool:
         for future in concurrent.futures.as_completed([pool.submit(job.run) for job in jobs]):
@@ -210,31 +196,77 @@ def shared_tests():
 
 
 def conformance(totals, presets):
-    """Programs of tests/conformance, on the data that lies beside the checkout."""
+    """The suites, and the guests' transcript, from the data that lies beside the checkout."""
     shared = shared_tests()
-    programs = [os.path.basename(p)[:-2].replace("_", "-")
-                for p in project.files(".c", under=("tests/conformance",))]
+    if shared is None:
+        totals.skip("conformance", "its data is not beside the checkout (THEATER_SHARED_TESTS)")
+        return []
+    os.makedirs(os.path.join(project.ROOT, "build", "system-cache"), exist_ok=True)
     jobs = []
-    for name in programs:
-        if shared is None:
-            totals.skip("conformance " + name, "its data is not beside the checkout")
-        for preset in presets if shared else ():
-            jobs += conformance_jobs(name, preset, shared)
+    for preset in presets:
+        jobs += [suite_job(name, files, preset) for name, files in suites(shared)]
+        jobs += [transcript_job(guest, preset, shared) for guest in ("c-freestanding", "rust")]
     return jobs
 
 
-def conformance_jobs(name, preset, shared):
-    argv = ["build/%s/bin/theater-%s" % (preset, name), "--cache", "build/system-cache/theater"]
-    os.makedirs(os.path.join(project.ROOT, "build", "system-cache"), exist_ok=True)
-    if name == "scripted-guest":
-        files = [os.path.join(shared, "guests", guest, "actor.component.wasm")
-                 for guest in ("c-freestanding", "rust")]
-        read = transcript_reader(os.path.join(shared, "guests", "expected.txt"))
+def conformance_program(name, preset):
+    return ["build/%s/bin/theater-%s" % (preset, name), "--cache", "build/system-cache/theater"]
+
+
+def suites(shared):
+    """Names of the suites with their test files; packed ones are unpacked into build/."""
+    yield "zoo", sorted(glob.glob(os.path.join(shared, "zoo", "json-*", "*.json")))
+    for archive in sorted(glob.glob(os.path.join(shared, "*-spec.tar.xz"))):
+        name = os.path.basename(archive)[:-len(".tar.xz")]
+        status = os.stat(archive)
+        folder = os.path.join(project.ROOT, "build", "suites",
+                              "%s-%d-%d" % (name, status.st_size, status.st_mtime))
+        if not os.path.isdir(folder):
+            partial = folder + ".partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            with tarfile.open(archive) as tar:
+                tar.extractall(partial)
+            os.rename(partial, folder)
+        files = glob.glob(os.path.join(folder, name, "json", "**", "*.json"), recursive=True)
+        yield name, sorted(f for f in files if os.path.basename(f) != "manifest.json")
+
+
+def suite_job(name, files, preset):
+    return Job("conformance %s (%s)" % (name, preset),
+               conformance_program("conformance", preset) + files, limit=1200, read=read_suite)
+
+
+def read_suite(job, totals):
+    """Adds what theater-conformance counted, with the reasons of what it skipped."""
+    counts = COUNTS.findall(job.out)
+    lines = job.out.splitlines()
+    if not counts:
+        totals.fail("%s: no result, %s" % (job.name, job.ending()), job.tail())
+        return
+    passed, failed, skipped = (int(n or 0) for n in counts[-1])
+    reasons = collections.Counter()
+    for line in lines:
+        match = SKIPPED.match(line)
+        if match:
+            reasons[match.group(2)] += int(match.group(1))
+    totals.passed += passed
+    totals.skipped += skipped
+    totals.skips += ["%s: %d: %s" % (job.name, n, reason) for reason, n in reasons.most_common()]
+    if failed or job.code != 0:
+        details = [line for line in lines if line.startswith("FAILED")]
+        totals.fail("%s: %d failed, %s" % (job.name, failed, job.ending()),
+                    details or job.tail())
+        totals.failed += max(failed - 1, 0)
     else:
-        files = sorted(glob.glob(os.path.join(shared, name, "json-*", "*.json")))
-        read = read_counts
-    return [Job("conformance %s %s (%s)" % (name, os.path.relpath(file, shared), preset),
-                argv + [file], limit=900, read=read) for file in files]
+        print("    ok %s (%d passed, %d skipped, %.1f s)" % (job.name, passed, skipped,
+                                                            job.seconds), flush=True)
+
+
+def transcript_job(guest, preset, shared):
+    return Job("conformance scripted-guest %s (%s)" % (guest, preset),
+               conformance_program("scripted-guest", preset) +
+               [os.path.join(shared, "guests", guest, "actor.component.wasm")],
+               read=transcript_reader(os.path.join(shared, "guests", "expected.txt")))
 
 
 def transcript_reader(expected_path):
@@ -280,7 +312,7 @@ def run_groups(groups, quick, totals):
             run_all(unit(preset), totals, CPUS)
     if "conformance" in groups:
         heading("conformance")
-        run_all(conformance(totals, [p for p in built if p != "tsan"]), totals, CPUS)
+        run_all(conformance(totals, [p for p in built if p != "tsan"]), totals, 1)
     if "system" in groups:
         heading("system tests")
         if "dev" in built:

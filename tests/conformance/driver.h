@@ -16,6 +16,7 @@
 enum { DRIVER_STACK_BYTES = 1 << 20, DRIVER_GUARD_BYTES = 64 << 10 };
 #define DRIVER_FILE_BYTES (UINT64_C(256) << 20)
 #define DRIVER_ARENA_BYTES (UINT64_C(256) << 20)
+#define DRIVER_MEMORY_BYTES (UINT64_C(64) << 30)
 
 struct driver {
     int (*body)(struct driver *driver);
@@ -26,6 +27,7 @@ struct driver {
     struct wasm_context context;
     struct wasm_budget budget;
     uint8_t *stack;
+    void *data;  // the body's
 };
 
 static inline void driver_end(enum status status, const struct error *error) {
@@ -67,35 +69,53 @@ static inline void *driver_thread(void *data) {
     return NULL;
 }
 
-// Runs `body` on a thread whose stack has a guard that the context knows. Gives its result.
-static inline int driver_main(int argc, char **argv, int (*body)(struct driver *driver)) {
-    struct driver driver = {.body = body, .argc = argc, .argv = argv};
-    driver.budget.memory_limit_bytes = UINT64_C(1) << 32;
+// Makes the compiler, with the cache folder that the arguments say. End with driver_close.
+static inline void driver_open(struct driver *driver) {
+    driver->budget.memory_limit_bytes = DRIVER_MEMORY_BYTES;
     struct error error = {.code = OK};
-    char *folder = driver_cache_folder(&driver);
+    char *folder = driver_cache_folder(driver);
     driver_end(file_make_folders(folder, 0700, &error), &error);
     struct wasm_compiler_config config = {.cache_folder = folder};
-    driver_end(wasm_compiler_new(&config, &driver.compiler, &error), &error);
+    driver_end(wasm_compiler_new(&config, &driver->compiler, &error), &error);
+    free(folder);
+}
+
+static inline void driver_close(struct driver *driver) {
+    wasm_compiler_free(driver->compiler);
+}
+
+// Runs the driver's body on a thread whose stack has a guard that the context knows. Gives its
+// result.
+static inline int driver_run(struct driver *driver) {
     size_t size = DRIVER_GUARD_BYTES + DRIVER_STACK_BYTES;
-    driver.stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (driver.stack == MAP_FAILED || mprotect(driver.stack, DRIVER_GUARD_BYTES, PROT_NONE) != 0) {
+    driver->stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (driver->stack == MAP_FAILED ||
+        mprotect(driver->stack, DRIVER_GUARD_BYTES, PROT_NONE) != 0) {
         perror("stack");
         return 1;
     }
     pthread_attr_t attributes;
     (void)pthread_attr_init(&attributes);
-    (void)pthread_attr_setstack(&attributes, driver.stack + DRIVER_GUARD_BYTES, DRIVER_STACK_BYTES);
+    (void)pthread_attr_setstack(&attributes, driver->stack + DRIVER_GUARD_BYTES,
+                                DRIVER_STACK_BYTES);
     pthread_t thread;
-    if (pthread_create(&thread, &attributes, driver_thread, &driver) != 0) {
+    if (pthread_create(&thread, &attributes, driver_thread, driver) != 0) {
         perror("thread");
         return 1;
     }
     (void)pthread_join(thread, NULL);
     (void)pthread_attr_destroy(&attributes);
-    (void)munmap(driver.stack, size);
-    wasm_compiler_free(driver.compiler);
-    free(folder);
-    return driver.result;
+    (void)munmap(driver->stack, size);
+    return driver->result;
+}
+
+// All of it.
+static inline int driver_main(int argc, char **argv, int (*body)(struct driver *driver)) {
+    struct driver driver = {.body = body, .argc = argc, .argv = argv};
+    driver_open(&driver);
+    int result = driver_run(&driver);
+    driver_close(&driver);
+    return result;
 }
 
 // Gives the loaded and compiled component of a file.
