@@ -387,7 +387,7 @@ static enum status build(struct actor_system *system, struct program *program,
     }
     if (status == OK) {
         struct link_context link = {.resolve = system->config.resolve, .manifest = manifest};
-        status = component_link(component, resolve_import, &link, &program->linked, error);
+        status = component_link(component, resolve_import, NULL, &link, &program->linked, error);
     }
     if (status == OK) {
         status = bind_exports(program, component, error);

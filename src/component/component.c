@@ -37,6 +37,8 @@ void component_unref(struct component *component) {
     free(component->lifts);
     free(component->lowers);
     free(component->stubs);
+    free(component->resource_imports);
+    free(component->resources);
     (void)pthread_mutex_destroy(&component->compile_lock);
     arena_release(&component->arena);
     bytes_unref(component->source);
@@ -50,6 +52,16 @@ uint32_t component_import_count(const struct component *component) {
 const struct component_import *component_import_at(const struct component *component, uint32_t i) {
     assert(i < component->import_count);
     return &component->imports[i];
+}
+
+uint32_t component_resource_import_count(const struct component *component) {
+    return component->resource_import_count;
+}
+
+const struct component_resource *component_resource_import_at(const struct component *component,
+                                                              uint32_t i) {
+    assert(i < component->resource_import_count);
+    return component->resource_imports[i];
 }
 
 uint32_t component_interface_count(const struct component *component) {
@@ -112,25 +124,60 @@ enum status component_compile(struct component *component, struct wasm_compiler 
 
 // ---- link --------------------------------------------------------------------------------------
 
+static enum status import_error(struct error *error, struct slice interface, struct slice name) {
+    return error_context(error, "import %.*s%s%.*s", (int)interface.size,
+                         (const char *)interface.data, interface.size == 0 ? "" : " ",
+                         (int)name.size, (const char *)name.data);
+}
+
+static enum status link_resources(struct component_linked *linked,
+                                  component_resolve_resource_fn resolve, void *resolver,
+                                  struct error *error) {
+    const struct component *component = linked->component;
+    for (uint32_t i = 0; i < component->resource_import_count; i++) {
+        const struct component_resource *resource = component->resource_imports[i];
+        enum status status =
+            resolve == NULL ? error_set(error, ERR_NOT_FOUND, "the host has no such resource type")
+                            : resolve(resolver, resource, &linked->resources[i], error);
+        if (status != OK) {
+            (void)import_error(error, resource->interface, resource->name);
+            return status;
+        }
+    }
+    return OK;
+}
+
+static enum status link_functions(struct component_linked *linked, component_resolve_fn resolve,
+                                  void *resolver, struct error *error) {
+    const struct component *component = linked->component;
+    for (uint32_t i = 0; i < component->import_count; i++) {
+        const struct component_import *import = &component->imports[i];
+        enum status status = resolve(resolver, import, &linked->functions[i], error);
+        if (status != OK) {
+            (void)import_error(error, import->interface, import->name);
+            return status;
+        }
+        assert(linked->functions[i].fn != NULL);
+    }
+    return OK;
+}
+
 enum status component_link(struct component *component, component_resolve_fn resolve,
-                           void *resolver, struct component_linked **out, struct error *error) {
+                           component_resolve_resource_fn resolve_resource, void *resolver,
+                           struct component_linked **out, struct error *error) {
     assert(component != NULL && resolve != NULL && out != NULL);
     struct component_linked *linked = xcalloc(1, sizeof *linked);
     atomic_init(&linked->references, 1);
     linked->component = component_ref(component);
     linked->functions = xcalloc(component->import_count + 1u, sizeof *linked->functions);
-    for (uint32_t i = 0; i < component->import_count; i++) {
-        const struct component_import *import = &component->imports[i];
-        enum status status = resolve(resolver, import, &linked->functions[i], error);
-        if (status != OK) {
-            (void)error_context(error, "import %.*s%s%.*s", (int)import->interface.size,
-                                (const char *)import->interface.data,
-                                import->interface.size == 0 ? "" : " ", (int)import->name.size,
-                                (const char *)import->name.data);
-            component_linked_unref(linked);
-            return status;
-        }
-        assert(linked->functions[i].fn != NULL);
+    linked->resources = xcalloc(component->resource_import_count + 1u, sizeof *linked->resources);
+    enum status status = link_resources(linked, resolve_resource, resolver, error);
+    if (status == OK) {
+        status = link_functions(linked, resolve, resolver, error);
+    }
+    if (status != OK) {
+        component_linked_unref(linked);
+        return status;
     }
     *out = linked;
     return OK;
@@ -149,6 +196,7 @@ void component_linked_unref(struct component_linked *linked) {
     }
     component_unref(linked->component);
     free(linked->functions);
+    free(linked->resources);
     free(linked);
 }
 

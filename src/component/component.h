@@ -52,6 +52,15 @@ enum component_kind {
     COMPONENT_BORROW,
 };
 
+// A resource type: one per import of a type and one per instantiation of a component that defines
+// it, so pointers tell resource types apart. Immutable after load.
+struct component_resource {
+    struct slice interface;  // of an imported one; "" when imported directly, or not imported
+    struct slice name;       // as imported, or as first exported; "" when it has no name outside
+    bool is_imported;        // implemented by the host; else by a part of the component
+    uint32_t index;          // among all resource types of the component
+};
+
 // Interned: equal types of one component are one object. Immutable.
 struct component_type {
     enum component_kind kind;
@@ -63,6 +72,7 @@ struct component_type {
     uint32_t item_count;  // fields, cases, or flags; 1 for list and option; 2 for result
     const struct component_type *const *items;  // field types / case payloads (NULL: no payload)
     const struct slice *names;                  // of fields, cases and flags; NULL for tuple & co
+    const struct component_resource *resource;  // of own and borrow
 };
 
 struct component_func_type {
@@ -76,7 +86,8 @@ struct component_func_type {
 // matter to a caller: no parameter names, no type names. For instance
 //   func(option<list<u8>>, tuple<string>) -> result<tuple<option<list<u8>>>, string>
 //   func(string) -> record{hash: list<u8>, parent-hash: option<list<u8>>}
-// Variants as variant{a, b(string)}, enums enum{a, b}, flags flags{a, b}, result<_, string>.
+// Variants as variant{a, b(string)}, enums enum{a, b}, flags flags{a, b}, result<_, string>,
+// handles own<name> and borrow<name> by the resource type's name.
 void component_func_type_print(const struct component_func_type *type, struct buf *out);
 
 // ---- values --------------------------------------------------------------------------------
@@ -92,7 +103,9 @@ void component_func_type_print(const struct component_func_type *type, struct bu
 //   variant, option, result, enum   which = case; items = the payload or NULL
 //                            option: 0 none, 1 some; result: 0 ok, 1 error
 //   flags                    bits
-//   own, borrow              bits = handle (0 is never valid)
+//   own, borrow              bits = 32-bit number: of a resource of the host, its representation,
+//                            which the host chooses; of a resource that the component implements,
+//                            a handle that this instance gave (never 0), see component_call
 struct value {
     union {
         uint64_t bits;
@@ -116,6 +129,9 @@ struct component_import {
     struct slice name;  // "log"
     const struct component_func_type *type;
 };
+
+// A resource type the component imports: `resource->is_imported`, interface and name as above.
+// Uses of one type through several interfaces are one import.
 
 // A function the component exports, through an exported instance or directly.
 struct component_export {
@@ -141,6 +157,10 @@ void component_unref(struct component *component);
 // Imported functions, in the order in which the component declares them.
 uint32_t component_import_count(const struct component *component);
 const struct component_import *component_import_at(const struct component *component, uint32_t i);
+// Imported resource types, in the order in which the component declares them.
+uint32_t component_resource_import_count(const struct component *component);
+const struct component_resource *component_resource_import_at(const struct component *component,
+                                                              uint32_t i);
 // Interfaces imported, also those of which only types are used; for "what does it need".
 uint32_t component_interface_count(const struct component *component);
 struct slice component_interface_at(const struct component *component, uint32_t i);
@@ -182,12 +202,43 @@ bool component_call_trap(struct component_call *call, const char *format, ...) P
 typedef enum status (*component_resolve_fn)(void *resolver, const struct component_import *import,
                                             struct component_host_func *out, struct error *error);
 
-// Binds the host functions for this component. Once per component, before the first instance;
-// gives a new object that refers to (keeps) the component.
+// ---- host resources --------------------------------------------------------------------------
+//
+// A resource type that the component imports is implemented by the host. What the host calls one of
+// its resources, its representation, is any 32-bit number, for instance an index into a table that
+// belongs to the owner. The guest never sees it: it gets handles, numbered by its own table.
+//
+//   own<R> given to the guest (result of a host function, argument of component_call): the guest
+//     owns the resource until it gives it back or drops it. The host may not reuse the number
+//     until then.
+//   own<R> given to a host function, or returned by component_call: the host owns it again.
+//   borrow<R> given to a host function: valid until the function returns, and the guest cannot
+//     drop the resource meanwhile, not even if the host function waits.
+//
+// `drop` is called when the guest drops the handle that owns a resource, on the guest's stack (it
+// must not park the fiber, nor call the instance), and by component_instance_free for every
+// such handle that is left. `owner` is the instance's. A resource that was on its way between guest
+// and host when a trap ended the call may get no `drop`: keep resources with the owner and
+// release what is left with it.
+struct component_host_resource {
+    const void *data;  // passed to `drop`; kept by the linked component
+    void (*drop)(void *owner, const void *data, uint32_t rep);  // NULL: nothing to do
+};
+
+// Answers for one imported resource type: fills *out, or explains why there is none.
+typedef enum status (*component_resolve_resource_fn)(void *resolver,
+                                                     const struct component_resource *resource,
+                                                     struct component_host_resource *out,
+                                                     struct error *error);
+
+// Binds the host functions and resource types for this component: first each resource type, then
+// each function, in the order in which they are imported. Once per component, before the first
+// instance; gives a new object that refers to (keeps) the component. `resolve_resource` may be
+// NULL when the host implements no resource types: importing one is then an error.
 struct component_linked;
 enum status component_link(struct component *component, component_resolve_fn resolve,
-                           void *resolver, struct component_linked **out,
-                           struct error *error) MUST_CHECK;
+                           component_resolve_resource_fn resolve_resource, void *resolver,
+                           struct component_linked **out, struct error *error) MUST_CHECK;
 struct component_linked *component_linked_ref(struct component_linked *linked);
 void component_linked_unref(struct component_linked *linked);
 struct component *component_linked_component(struct component_linked *linked);
@@ -199,9 +250,9 @@ struct component_instance;
 enum component_outcome { COMPONENT_DONE, COMPONENT_TRAPPED };
 
 // Runs the plan on the bound wasm context (start functions included). `owner` reaches the host
-// functions. Trap: COMPONENT_TRAPPED and *error says it (code ERR_TRAP; ERR_LIMIT for memory over
-// budget; ERR_INVALID when core imports do not fit). The component must be compiled. Gives the
-// instance.
+// functions and resources; memory, tables and handles count against `budget`, which is kept. Trap:
+// COMPONENT_TRAPPED and *error says it (code ERR_TRAP; ERR_LIMIT for memory over budget;
+// ERR_INVALID when core imports do not fit). The component must be compiled. Gives the instance.
 enum component_outcome component_instantiate(struct component_linked *linked, void *owner,
                                              struct wasm_budget *budget,
                                              struct component_instance **out,
@@ -213,9 +264,17 @@ void component_instance_free(struct component_instance *instance);
 // stay valid until it is reset. Trap: the instance is dead and must be freed; *error says why
 // ("wasm trap: unreachable in handle-send", …). Re-entry traps. Lists and strings given or taken
 // count against the arena's limit; passing it is a trap that names the limit.
+//
+// Handles of resources that the component implements: a result own<R> is a handle that the host
+// now holds in this instance. It can be passed as own<R>, which gives it back, any number of times
+// as borrow<R>, and ended by component_resource_drop.
 enum component_outcome component_call(struct component_instance *instance, uint32_t index,
                                       const struct value *args, struct value *result,
                                       struct arena *arena, struct error *error) MUST_CHECK;
+// Drops a handle that component_call gave: runs the resource's destructor in the component. Same
+// outcomes and conditions as component_call.
+enum component_outcome component_resource_drop(struct component_instance *instance, uint32_t handle,
+                                               struct arena *arena, struct error *error) MUST_CHECK;
 // The trap that ended the last call or instantiation on this thread's context.
 bool component_instance_is_dead(const struct component_instance *instance);
 

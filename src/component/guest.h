@@ -12,6 +12,9 @@
 
 #include "component/plan.h"
 
+struct lend;
+struct component_instance;
+
 struct guest {
     uint8_t *data;  // of the memory; fetched again after every guest call
     uint64_t size;
@@ -21,6 +24,10 @@ struct guest {
     uint8_t *owner_flags;              // of the component instantiation: OWNER_…
     struct arena *arena;               // where lifted values go
     enum string_encoding encoding;
+    bool is_host_peer;                    // what is lifted goes to component_call, or comes from it
+    uint32_t owner;                       // number of the component instantiation
+    struct component_instance *instance;  // whose handle tables are used
+    struct lend *lends;                   // handles lent until the call returns
 };
 
 // State of one component instantiation, for the rules of CanonicalABI.md about entering, leaving.
@@ -46,6 +53,16 @@ static inline uint8_t *guest_range(const struct guest *guest, uint32_t at, uint6
 // Calls the guest's realloc for a new block (also of size 0) and checks what it returns. False:
 // trapped.
 bool guest_alloc(struct guest *guest, uint32_t align, uint64_t size, uint32_t *out);
+
+// ---- handles.c
+// -----------------------------------------------------------------------------------
+
+// Handles of the guest to representations and back (CanonicalABI.md, "lift_own" and so on). False:
+// trapped.
+bool lift_handle(struct guest *guest, const struct component_type *type, uint32_t handle,
+                 struct value *out);
+bool lower_handle(struct guest *guest, const struct component_type *type, uint64_t bits,
+                  uint32_t *handle);
 
 // ---- lift.c ------------------------------------------------------------------------------------
 

@@ -11,36 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "component/guest.h"
+#include "component/instance.h"
 
 // Most that host calls of start functions may take in; there is no caller's arena yet.
 #define START_VALUE_BYTES (UINT64_C(16) << 20)
-
-// What a lowered function or stub of one instance is called with.
-struct lowered {
-    struct component_instance *instance;
-    const struct plan_lower *plan;
-};
-struct stub {
-    struct component_instance *instance;
-    const struct plan_stub *plan;
-};
-
-// One allocation: the arrays lie behind it. Idle instances are many, so it is kept small.
-struct component_instance {
-    struct component_linked *linked;
-    void *owner;
-    struct arena *arena;  // of the call in progress, NULL when idle
-    bool is_dead;
-    uint32_t context[CONTEXT_SLOTS];
-    uint32_t core_count;  // instantiated so far
-    struct wasm_instance **cores;
-    struct wasm_memory **memories;
-    struct wasm_entry *functions;
-    struct lowered *lowered;
-    struct stub *stubs;
-    uint8_t *owner_flags;
-};
 
 // On the stack of the host call.
 struct component_call {
@@ -104,6 +78,10 @@ static inline void guest_init(struct guest *guest, struct component_instance *in
     guest->context = context;
     guest->owner_flags = &instance->owner_flags[signature->owner];
     guest->arena = instance->arena;
+    guest->instance = instance;
+    guest->owner = signature->owner;
+    guest->lends = NULL;
+    guest->is_host_peer = false;
     guest->encoding = signature->encoding;
     guest->realloc =
         signature->realloc == PLAN_NONE ? NULL : &instance->functions[signature->realloc];
@@ -144,8 +122,18 @@ static bool run_post_return(struct component_instance *instance, struct wasm_con
     return done;
 }
 
+// When the callee has returned: it may keep nothing that it borrowed, and what the host lent it is
+// free again.
+static bool end_borrows(struct guest *guest) {
+    if (guest->instance->tables[guest->owner].borrows != 0) {
+        return guest_trap("borrow handles still remain at the end of the call");
+    }
+    handles_return(guest);
+    return true;
+}
+
 static bool call_lift(struct component_instance *instance, struct wasm_context *context,
-                      const struct plan_lift *lift, const struct value *args,
+                      const struct plan_lift *lift, bool is_host_peer, const struct value *args,
                       struct value *result) {
     const struct plan_signature *signature = &lift->signature;
     uint8_t *flags = &instance->owner_flags[signature->owner];
@@ -156,6 +144,7 @@ static bool call_lift(struct component_instance *instance, struct wasm_context *
     *flags |= OWNER_ENTERED;
     struct guest guest;
     guest_init(&guest, instance, context, signature);
+    guest.is_host_peer = is_host_peer;
     uint64_t slots[FLAT_PARAMS_MAX + 1];
     slots[0] = 0;
     if (!lower_params(&guest, signature, args, slots) ||
@@ -170,6 +159,9 @@ static bool call_lift(struct component_instance *instance, struct wasm_context *
         if (!done) {
             return false;
         }
+    }
+    if (instance->tables != NULL && !end_borrows(&guest)) {
+        return false;
     }
     if (lift->post_return != PLAN_NONE && !run_post_return(instance, context, lift, slots[0])) {
         return false;
@@ -201,7 +193,7 @@ static bool call_target(struct component_instance *instance, struct wasm_context
         return call_import(instance, target.index, plan, args, result);
     }
     const struct plan_lift *lift = &instance->linked->component->lifts[target.index];
-    return call_lift(instance, context, lift, args, result);
+    return call_lift(instance, context, lift, plan == NULL, args, result);
 }
 
 static bool lift_params(struct guest *guest, const struct plan_signature *signature,
@@ -234,6 +226,9 @@ static bool call_lowered(struct component_instance *instance, const struct plan_
         !call_target(instance, context, plan->target, plan, args, &result)) {
         return false;
     }
+    if (guest.lends != NULL) {
+        handles_return(&guest);
+    }
     const struct component_type *type = signature->type->result;
     if (type == NULL) {
         return true;
@@ -252,7 +247,7 @@ static bool enter_lowered(void *data, uint64_t *slots) {
     return call_lowered(lowered->instance, lowered->plan, slots) || wasm_raise(NULL);
 }
 
-// wasm_host_fn of the built-ins of asynchronous components.
+// wasm_host_fn of the built-ins.
 static bool enter_stub(void *data, uint64_t *slots) {
     struct stub *stub = data;
     if (stub->plan->kind == STUB_CONTEXT_GET) {
@@ -263,6 +258,9 @@ static bool enter_stub(void *data, uint64_t *slots) {
         stub->instance->context[stub->plan->slot] = (uint32_t)slots[0];
         return true;
     }
+    if (stub->plan->kind != STUB_TRAP) {
+        return handles_builtin(stub->instance, stub->plan, slots) || wasm_raise(NULL);
+    }
     return wasm_raise("%s: asynchronous components are not supported", stub->plan->name);
 }
 
@@ -270,7 +268,8 @@ static bool enter_stub(void *data, uint64_t *slots) {
 // -------------------------------------------------------------------------------
 
 // Lays out the instance and its arrays in one zeroed block.
-static struct component_instance *instance_new(struct component_linked *linked, void *owner) {
+static struct component_instance *instance_new(struct component_linked *linked, void *owner,
+                                               struct wasm_budget *budget) {
     const struct component *component = linked->component;
     size_t size = sizeof(struct component_instance);
     size_t cores = size;
@@ -283,6 +282,9 @@ static struct component_instance *instance_new(struct component_linked *linked, 
     size += component->lower_count * sizeof(struct lowered);
     size_t stubs = size;
     size += component->stub_count * sizeof(struct stub);
+    size_t tables = size;
+    bool has_tables = component->resource_count != 0;
+    size += has_tables ? (component->owner_count + 1) * sizeof(struct handle_table) : 0;
     size_t flags = size;
     size += component->owner_count;
     // Not calloc: glibc's, before 2.41, goes past the thread's cache of freed blocks.
@@ -291,11 +293,13 @@ static struct component_instance *instance_new(struct component_linked *linked, 
     struct component_instance *instance = (struct component_instance *)(void *)block;
     instance->linked = component_linked_ref(linked);
     instance->owner = owner;
+    instance->budget = budget;
     instance->cores = (struct wasm_instance **)(void *)(block + cores);
     instance->memories = (struct wasm_memory **)(void *)(block + memories);
     instance->functions = (struct wasm_entry *)(void *)(block + functions);
     instance->lowered = (struct lowered *)(void *)(block + lowered);
     instance->stubs = (struct stub *)(void *)(block + stubs);
+    instance->tables = has_tables ? (struct handle_table *)(void *)(block + tables) : NULL;
     instance->owner_flags = block + flags;
     for (uint32_t i = 0; i < component->lower_count; i++) {
         instance->lowered[i] = (struct lowered){instance, &component->lowers[i]};
@@ -377,7 +381,7 @@ enum component_outcome component_instantiate(struct component_linked *linked, vo
         (void)error_set(error, ERR_INVALID, "the component is not compiled yet");
         return COMPONENT_TRAPPED;
     }
-    struct component_instance *instance = instance_new(linked, owner);
+    struct component_instance *instance = instance_new(linked, owner, budget);
     struct arena arena;
     arena_init(&arena, START_VALUE_BYTES);
     instance->arena = &arena;
@@ -401,6 +405,7 @@ void component_instance_free(struct component_instance *instance) {
     for (uint32_t i = instance->core_count; i > 0; i--) {
         wasm_instance_free(instance->cores[i - 1]);
     }
+    handles_release(instance);
     component_linked_unref(instance->linked);
     free(instance);
 }
@@ -408,15 +413,38 @@ void component_instance_free(struct component_instance *instance) {
 // ---- component_call
 // ------------------------------------------------------------------------------
 
-static void explain_trap(const struct component_export *export, struct error *error) {
+static void explain_trap(struct slice name, struct error *error) {
     const struct wasm_context *context = wasm_context_current();
     if (context->trap == WASM_TRAP_HOST) {
-        (void)error_set(error, ERR_TRAP, "trap: %s, in %.*s", context->host_trap,
-                        (int)export->name.size, (const char *)export->name.data);
+        (void)error_set(error, ERR_TRAP, "trap: %s, in %.*s", context->host_trap, (int)name.size,
+                        (const char *)name.data);
     } else {
         (void)error_set(error, ERR_TRAP, "wasm trap: %s in %.*s", wasm_trap_text(context->trap),
-                        (int)export->name.size, (const char *)export->name.data);
+                        (int)name.size, (const char *)name.data);
     }
+}
+
+// Runs the body as the one call in progress of an instance that is alive.
+static enum component_outcome run(struct component_instance *instance, wasm_body body, void *data,
+                                  struct slice name, struct arena *arena, struct error *error) {
+    if (instance->is_dead || instance->arena != NULL) {
+        const char *why = instance->is_dead ? "the instance is dead after an earlier trap"
+                                            : "cannot enter component instance";
+        instance->is_dead = true;
+        (void)error_set(error, ERR_TRAP, "trap: %s, in %.*s", why, (int)name.size,
+                        (const char *)name.data);
+        return COMPONENT_TRAPPED;
+    }
+    instance->arena = arena;
+    memset(instance->context, 0, sizeof instance->context);
+    bool done = wasm_run(body, data);
+    instance->arena = NULL;
+    if (!done || instance->is_dead) {
+        instance->is_dead = true;
+        explain_trap(name, error);
+        return COMPONENT_TRAPPED;
+    }
+    return COMPONENT_DONE;
 }
 
 // What component_call runs.
@@ -440,25 +468,31 @@ enum component_outcome component_call(struct component_instance *instance, uint3
     const struct component_export *export = &component->exports[index];
     assert((args != NULL || export->type->param_count == 0) &&
            (result != NULL || export->type->result == NULL));
-    if (instance->is_dead || instance->arena != NULL) {
-        const char *why = instance->is_dead ? "the instance is dead after an earlier trap"
-                                            : "cannot enter component instance";
-        instance->is_dead = true;
-        (void)error_set(error, ERR_TRAP, "trap: %s, in %.*s", why, (int)export->name.size,
-                        (const char *)export->name.data);
-        return COMPONENT_TRAPPED;
-    }
-    instance->arena = arena;
-    memset(instance->context, 0, sizeof instance->context);
     struct export_call call = {instance, component->export_targets[index], args, result};
-    bool done = wasm_run(run_export, &call);
-    instance->arena = NULL;
-    if (!done || instance->is_dead) {
-        instance->is_dead = true;
-        explain_trap(export, error);
-        return COMPONENT_TRAPPED;
+    return run(instance, run_export, &call, export->name, arena, error);
+}
+
+// What component_resource_drop runs.
+struct drop_call {
+    struct component_instance *instance;
+    uint32_t handle;
+};
+
+static bool run_drop(struct wasm_context *context, void *data) {
+    const struct drop_call *call = data;
+    uint32_t resource = 0;
+    uint32_t rep = 0;
+    if (!handles_take_host(call->instance, call->handle, &resource, &rep)) {
+        return guest_trap("unknown handle index %u", call->handle);
     }
-    return COMPONENT_DONE;
+    return handles_destroy(call->instance, context, PLAN_NONE, resource, rep);
+}
+
+enum component_outcome component_resource_drop(struct component_instance *instance, uint32_t handle,
+                                               struct arena *arena, struct error *error) {
+    assert(arena != NULL);
+    struct drop_call call = {instance, handle};
+    return run(instance, run_drop, &call, slice_text("a destructor"), arena, error);
 }
 
 bool component_instance_is_dead(const struct component_instance *instance) {

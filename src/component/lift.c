@@ -310,7 +310,7 @@ static bool load(struct guest *guest, const struct component_type *type, const u
             return true;
         case COMPONENT_OWN:
         case COMPONENT_BORROW:
-            break;
+            return lift_handle(guest, type, get_u32(p), out);
     }
     fatal("component type of kind %d cannot be lifted", (int)type->kind);
 }
@@ -421,7 +421,7 @@ bool lift_flat(struct guest *guest, const struct component_type *type, const uin
             return lift_flat_case(guest, type, slots, out);
         case COMPONENT_OWN:
         case COMPONENT_BORROW:
-            fatal("component type of kind %d cannot be lifted", (int)type->kind);
+            return lift_handle(guest, type, (uint32_t)slots[0], out);
     }
     return true;
 }

@@ -13,6 +13,7 @@ enum {
     DEFAULT_BYTES = 256 << 20,
     DEFAULT_NESTING = 32,
     DEFAULT_ITEMS = 500000,
+    WORK_STEPS = 20000000,
 };
 // Bytes of nested components decoded in sum: one that is instantiated again and again is read each
 // time. Generous for any composition, finite for a hostile one.
@@ -77,6 +78,7 @@ static void instantiate(struct loader *loader, const struct component_def *def,
     load_sections(loader, def->end);
     struct instance_def *instance = LOADER_NEW(loader, struct instance_def);
     instance->exports = scope->exports;
+    instance->depth = 1;
     if (failed(loader)) {
         return;
     }
@@ -127,63 +129,35 @@ static void load_instance(struct loader *loader) {
     }
     struct instance_def *instance = LOADER_NEW(loader, struct instance_def);
     instance->exports = items;
+    instance->depth = 1;
     scope_add(loader, SORT_INSTANCE, instance);
 }
 
 // ---- imports -----------------------------------------------------------------------------------
 
-static const struct func_def *import_func(struct loader *loader, struct slice interface,
-                                          struct slice name,
-                                          const struct component_func_type *type) {
-    struct component *component = loader->component;
-    struct func_def *func = LOADER_NEW(loader, struct func_def);
-    *func =
-        (struct func_def){.source = FUNC_IMPORT, .index = component->import_count, .type = type};
-    *(struct component_import *)PLAN_PUSH(component, import) =
-        (struct component_import){.interface = interface, .name = name, .type = type};
-    return func;
-}
-
-static const void *import_instance(struct loader *loader, struct slice name,
-                                   const struct extern_decl *decl) {
-    struct component *component = loader->component;
-    *(struct slice *)PLAN_PUSH(component, interface) = name;
-    struct instance_def *instance = LOADER_NEW(loader, struct instance_def);
-    instance->exports = loader_map(loader);
-    uint32_t cursor = 0;
-    const struct map_entry *entry;
-    while ((entry = map_next(decl->type->exports, &cursor)) != NULL && loader_count(loader)) {
-        const struct extern_decl *part = entry->value;
-        struct named_item *item = LOADER_NEW(loader, struct named_item);
-        item->sort = part->sort;
-        if (part->sort == SORT_FUNC) {
-            // The key belongs to the type's map, which ends with the load.
-            struct slice kept =
-                slice_of(arena_text(&component->arena, entry->key), entry->key.size);
-            item->item = import_func(loader, name, kept, part->type->func);
-        } else {
-            item->item = abstract_item(loader, part);
-        }
-        (void)map_add(instance->exports, entry->key, item);
-    }
-    return instance;
-}
-
-static void load_root_import(struct loader *loader, struct slice name,
+// What the host gives for an import of the component itself.
+static const void *host_item(struct loader *loader, struct slice name,
                              const struct extern_decl *decl) {
-    const void *item;
+    const struct slice none = {.size = 0};
     if (decl->sort == SORT_FUNC) {
-        item = import_func(loader, slice_of(NULL, 0), name, decl->type->func);
-    } else if (decl->sort == SORT_INSTANCE) {
-        item = import_instance(loader, name, decl);
-    } else if (decl->sort == SORT_TYPE) {
-        item = decl->type;
-    } else {
-        fail(loader, ERR_UNSUPPORTED, "importing a %s ('%.*s')", sort_name(decl->sort),
-             (int)name.size, (const char *)name.data);
-        return;
+        return import_func(loader, none, name, decl->type->func);
     }
-    scope_add(loader, decl->sort, item);
+    if (decl->sort == SORT_INSTANCE) {
+        *(struct slice *)PLAN_PUSH(loader->component, interface) = name;
+        return shape_copy_instance(loader, decl->type->instance, &name);
+    }
+    if (decl->sort == SORT_TYPE && decl->is_binder) {
+        struct type_def *type = LOADER_NEW(loader, struct type_def);
+        type->tag = TYPE_RESOURCE;
+        type->resource = import_resource(loader, none, name);
+        return type;
+    }
+    if (decl->sort == SORT_TYPE) {
+        return decl->type;
+    }
+    fail(loader, ERR_UNSUPPORTED, "importing a %s ('%.*s')", sort_name(decl->sort), (int)name.size,
+         (const char *)name.data);
+    return NULL;
 }
 
 static void load_import(struct loader *loader) {
@@ -193,13 +167,17 @@ static void load_import(struct loader *loader) {
     if (failed(loader)) {
         return;
     }
-    if (!map_add(scope->imports, name, scope)) {
+    struct named_item *declared = abstract_item(loader, &decl);
+    if (!failed(loader) && !map_add(scope->imports, name, declared)) {
         fail(loader, ERR_INVALID, "two imports named '%.*s'", (int)name.size,
              (const char *)name.data);
         return;
     }
     if (scope->is_root) {
-        load_root_import(loader, name, &decl);
+        const void *item = host_item(loader, name, &decl);
+        if (!failed(loader)) {
+            scope_add(loader, decl.sort, item);
+        }
         return;
     }
     const struct named_item *argument = map_get(scope->arguments, name);
@@ -208,7 +186,7 @@ static void load_import(struct loader *loader) {
              (int)name.size, (const char *)name.data);
         return;
     }
-    match_item(loader, argument, &decl, name);
+    shape_match(loader, argument, declared, name);
     scope_add(loader, decl.sort, argument->item);
 }
 
@@ -227,12 +205,23 @@ static void export_func(struct loader *loader, struct slice interface, struct sl
         (struct plan_target){.is_import = func->source == FUNC_IMPORT, .index = func->index};
 }
 
-// What the root exports can be called; types and components are exported for others to read.
+// Gives a resource type that the component defines its first name.
+static void export_type(const struct type_def *type, struct slice interface, struct slice name) {
+    if (type->tag == TYPE_RESOURCE && type->resource->resource.name.size == 0) {
+        type->resource->resource.interface = interface;
+        type->resource->resource.name = name;
+    }
+}
+
+// What the root exports can be called; other types and components are exported for others to read.
 static void export_root(struct loader *loader, struct slice name, enum sort sort,
                         const void *item) {
     if (sort == SORT_FUNC) {
         export_func(loader, slice_of(NULL, 0), name, item);
         return;
+    }
+    if (sort == SORT_TYPE) {
+        export_type(item, slice_of(NULL, 0), name);
     }
     if (sort != SORT_INSTANCE) {
         return;
@@ -242,9 +231,12 @@ static void export_root(struct loader *loader, struct slice name, enum sort sort
     const struct map_entry *entry;
     while ((entry = map_next(instance->exports, &cursor)) != NULL && loader_count(loader)) {
         const struct named_item *part = entry->value;
+        char *text = arena_text(&loader->component->arena, entry->key);
+        struct slice kept = slice_of(text, entry->key.size);
         if (part->sort == SORT_FUNC) {
-            char *kept = arena_text(&loader->component->arena, entry->key);
-            export_func(loader, name, slice_of(kept, entry->key.size), part->item);
+            export_func(loader, name, kept, part->item);
+        } else if (part->sort == SORT_TYPE) {
+            export_type(part->item, name, kept);
         }
     }
 }
@@ -256,7 +248,7 @@ static void load_export(struct loader *loader) {
     if (ascribed == 1) {
         struct extern_decl decl = read_extern_decl(loader);
         if (!failed(loader)) {
-            match_item(loader, item, &decl, name);
+            shape_match(loader, item, abstract_item(loader, &decl), name);
         }
     } else if (ascribed != 0) {
         fail(loader, ERR_INVALID, "expected 0 or 1 before an export's type, found 0x%02x",
@@ -391,6 +383,7 @@ enum status component_load(struct bytes *bytes, const struct component_limits *l
         .component = component,
         .nesting_limit = given->nesting == 0 ? DEFAULT_NESTING : given->nesting,
         .items_left = given->items == 0 ? DEFAULT_ITEMS : given->items,
+        .work_left = WORK_STEPS,
         .expansion_left = (uint64_t)bytes->size * EXPANSION_FACTOR + EXPANSION_EXTRA,
     };
     arena_init(&loader.arena, UINT64_MAX);

@@ -31,6 +31,13 @@ const char *sort_name(enum sort sort);
 
 // ---- definitions, one struct per sort --------------------------------------------------------
 
+// An item under a name: what exports, imports, arguments and shapes are made of.
+struct named_item {
+    enum sort sort;
+    bool is_binder;  // of a type: the name stands for whatever resource type is given
+    const void *item;
+};
+
 // Core functions, tables, memories and globals.
 struct core_item {
     enum sort sort;
@@ -59,39 +66,53 @@ struct func_def {
     const struct component_func_type *type;
 };
 
-enum type_tag { TYPE_VALUE, TYPE_FUNC, TYPE_INSTANCE, TYPE_COMPONENT };
+// A resource type. One that is in the plan has its place as `resource.index`; an abstract one,
+// which stands for another in a shape, has PLAN_NONE there.
+struct resource_def {
+    struct component_resource resource;  // first: pointers to it are cast back
+    struct resource_def *binding;        // what it stands for just now (see shape.c); NULL: itself
+};
 
+enum type_tag { TYPE_VALUE, TYPE_FUNC, TYPE_RESOURCE, TYPE_INSTANCE, TYPE_COMPONENT };
+
+// The member after `tag` that the tag says is set.
 struct type_def {
     enum type_tag tag;
     const struct component_type *value;
     const struct component_func_type *func;
-    struct map *exports;  // of an instance type: name -> struct extern_decl
-    uint32_t depth;       // of an instance type: levels of instances in it, itself included
+    struct resource_def *resource;
+    const struct instance_def *instance;  // its exports are declarations, to be copied
+    const struct component_shape *component;
 };
 
-// What an import or export is declared to be.
+// What an import or export is declared to be: the function's, instance's or component's type, or
+// the type itself.
 struct extern_decl {
     enum sort sort;
-    const struct type_def *type;  // of the function, instance or component; the type itself
-};
-
-// An item under a name.
-struct named_item {
-    enum sort sort;
-    const void *item;
+    bool is_binder;
+    const struct type_def *type;
 };
 
 struct instance_def {
     struct map *exports;  // name -> struct named_item
+    uint32_t depth;       // levels of instances and components in it, itself included
+};
+
+// What a component looks like from outside.
+struct component_shape {
+    struct map *imports;  // name -> struct named_item
+    struct map *exports;  // the same
+    uint32_t depth;
 };
 
 struct scope;
 struct component_def {
+    const struct component_shape *shape;
     size_t begin;  // its sections, in the component's bytes
     size_t end;
     struct scope *outer;
     uint32_t outer_counts[SORT_COUNT];  // what of `outer` was defined before it
-    bool is_abstract;                   // an import known by type only
+    bool is_abstract;                   // known by its shape only
 };
 
 // ---- scopes ----------------------------------------------------------------------------------
@@ -111,8 +132,9 @@ struct scope {
     uint32_t owner;  // number of the component instantiation
     struct space spaces[SORT_COUNT];
     const struct map *arguments;  // of a nested component: name -> struct named_item
-    struct map *imports;          // names taken
-    struct map *exports;          // name -> struct named_item (or extern_decl in a type scope)
+    struct map *imports;          // name -> struct named_item, as declared
+    struct map *exports;          // name -> struct named_item
+    uint32_t shape_depth;         // most of any import or export
 };
 
 struct loader_map {
@@ -136,6 +158,7 @@ struct loader {
     struct loader_map *maps;
     uint32_t nesting_limit;
     uint32_t items_left;
+    uint64_t work_left;       // steps of copying and comparing types
     uint64_t expansion_left;  // bytes of nested components that may still be decoded
 };
 
@@ -164,6 +187,8 @@ enum sort read_sort(struct loader *loader);
 struct map *loader_map(struct loader *loader);
 // Counts one definition against the limit; false after failing.
 bool loader_count(struct loader *loader);
+// Counts steps of work that the input's size does not bound; false after failing.
+bool loader_work(struct loader *loader, uint64_t steps);
 // Adds a definition to the current scope's space.
 void scope_add(struct loader *loader, enum sort sort, const void *item);
 // The definition with this index in the current scope, or NULL after failing.
@@ -185,11 +210,39 @@ void load_type(struct loader *loader);
 // After the name of an import or export declaration.
 struct extern_decl read_extern_decl(struct loader *loader);
 // Makes an item of a declared kind that no code can use: for type scopes and imports.
-const void *abstract_item(struct loader *loader, const struct extern_decl *decl);
-// Fails unless the item is usable where `decl` is declared.
-void match_item(struct loader *loader, const struct named_item *item,
-                const struct extern_decl *decl, struct slice name);
+struct named_item *abstract_item(struct loader *loader, const struct extern_decl *decl);
+// A resource type that is not in the plan.
+struct resource_def *abstract_resource(struct loader *loader, struct slice name);
+
+// ---- load_alias.c ------------------------------------------------------------------------------
+
+// Reads one alias into the current scope.
 void load_alias(struct loader *loader);
+
+// ---- shape.c: copying and comparing shapes -----------------------------------------------------
+
+static inline struct resource_def *resource_def(const struct component_resource *resource) {
+    return (struct resource_def *)(uintptr_t)resource;
+}
+// What the resource type stands for.
+static inline struct resource_def *resource_resolve(const struct component_resource *resource) {
+    struct resource_def *def = resource_def(resource);
+    return def->binding == NULL ? def : def->binding;
+}
+uint32_t item_depth(const struct named_item *item);
+// The instance's exports with binders of their own. With `interface`, an instance that the host
+// implements: resource types and functions become imports of the plan.
+const struct instance_def *shape_copy_instance(struct loader *loader,
+                                               const struct instance_def *instance,
+                                               const struct slice *interface);
+// Enters an imported resource type and function into the plan.
+struct resource_def *import_resource(struct loader *loader, struct slice interface,
+                                     struct slice name);
+const struct func_def *import_func(struct loader *loader, struct slice interface, struct slice name,
+                                   const struct component_func_type *type);
+// Fails unless the item is usable where `declared` is declared. Binds its binders.
+void shape_match(struct loader *loader, const struct named_item *item,
+                 const struct named_item *declared, struct slice name);
 
 // ---- load_core.c -------------------------------------------------------------------------------
 
@@ -202,7 +255,9 @@ const struct core_item *core_instance_export(struct loader *loader,
 
 // ---- load_canon.c ------------------------------------------------------------------------------
 
-// Reads one canonical definition: lift, lower, or a resource's built-in function.
+// Reads one canonical definition: lift, lower, or a built-in function.
 void load_canon(struct loader *loader);
+// Reads the index of a resource type's destructor; its number in the plan.
+uint32_t read_destructor(struct loader *loader);
 
 #endif

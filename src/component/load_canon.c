@@ -83,6 +83,15 @@ static uint32_t function_number(struct loader *loader, const struct core_item *i
     return (uint32_t)(known - 1);
 }
 
+uint32_t read_destructor(struct loader *loader) {
+    const struct core_item *item = scope_read(loader, SORT_CORE_FUNC);
+    struct wasm_func_type wanted = {.param_count = 1, .params = FOUR_I32, .results = FOUR_I32};
+    if (!failed(loader)) {
+        check_func_type(loader, item, &wanted, "a destructor");
+    }
+    return function_number(loader, item);
+}
+
 static uint32_t memory_number(struct loader *loader, const struct core_item *item) {
     if (item == NULL) {
         return PLAN_NONE;
@@ -250,6 +259,50 @@ static void load_lower(struct loader *loader) {
     add_core_func(loader, CORE_LOWERED, index, lower.core_type);
 }
 
+// ---- built-ins of resources
+// ----------------------------------------------------------------------
+
+static void add_stub(struct loader *loader, struct plan_stub stub, uint32_t param_count,
+                     uint32_t result_count) {
+    struct wasm_func_type *type = ARENA_NEW(&loader->component->arena, struct wasm_func_type);
+    *type = (struct wasm_func_type){.param_count = param_count,
+                                    .result_count = result_count,
+                                    .params = FOUR_I32,
+                                    .results = FOUR_I32};
+    stub.core_type = type;
+    uint32_t index = loader->component->stub_count;
+    *(struct plan_stub *)PLAN_PUSH(loader->component, stub) = stub;
+    add_core_func(loader, CORE_STUB, index, type);
+}
+
+static void load_resource_builtin(struct loader *loader, uint8_t code) {
+    static const struct {
+        enum stub_kind kind;
+        const char *name;
+    } KINDS[] = {{STUB_RESOURCE_NEW, "resource.new"},
+                 {STUB_RESOURCE_DROP, "resource.drop"},
+                 {STUB_RESOURCE_REP, "resource.rep"}};
+    const struct type_def *type = scope_read(loader, SORT_TYPE);
+    if (failed(loader)) {
+        return;
+    }
+    struct plan_stub stub = {
+        .kind = KINDS[code - 2].kind, .name = KINDS[code - 2].name, .owner = loader->scope->owner};
+    if (type->tag != TYPE_RESOURCE) {
+        fail(loader, ERR_INVALID, "canon %s of a type that is not a resource type", stub.name);
+        return;
+    }
+    stub.resource = type->resource->resource.index;
+    assert(stub.resource < loader->component->resource_count);
+    if (stub.kind != STUB_RESOURCE_DROP &&
+        loader->component->resources[stub.resource].owner != stub.owner) {
+        fail(loader, ERR_INVALID, "canon %s of a resource type that is not a local resource",
+             stub.name);
+        return;
+    }
+    add_stub(loader, stub, 1, stub.kind == STUB_RESOURCE_DROP ? 0 : 1);
+}
+
 // ---- built-ins of asynchronous components ------------------------------------------------------
 
 // Those that toolchains import even into synchronous components without calling them: they are
@@ -290,15 +343,7 @@ static void load_builtin(struct loader *loader, const struct builtin *builtin) {
     if (failed(loader)) {
         return;
     }
-    struct wasm_func_type *type = ARENA_NEW(&loader->component->arena, struct wasm_func_type);
-    *type = (struct wasm_func_type){.param_count = builtin->param_count,
-                                    .result_count = builtin->result_count,
-                                    .params = FOUR_I32,
-                                    .results = FOUR_I32};
-    stub.core_type = type;
-    uint32_t index = loader->component->stub_count;
-    *(struct plan_stub *)PLAN_PUSH(loader->component, stub) = stub;
-    add_core_func(loader, CORE_STUB, index, type);
+    add_stub(loader, stub, builtin->param_count, builtin->result_count);
 }
 
 void load_canon(struct loader *loader) {
@@ -321,10 +366,7 @@ void load_canon(struct loader *loader) {
         }
     }
     if (code >= 0x02 && code <= 0x04) {
-        fail(loader, ERR_UNSUPPORTED, "resources (canon resource.%s)",
-             code == 0x02   ? "new"
-             : code == 0x03 ? "drop"
-                            : "rep");
+        load_resource_builtin(loader, code);
     } else if (code <= 0x2d || (code >= 0x40 && code <= 0x42)) {
         fail(loader, ERR_UNSUPPORTED, "asynchronous components (canon built-in 0x%02x)", code);
     } else {

@@ -194,6 +194,18 @@ bool loader_count(struct loader *loader) {
     return true;
 }
 
+bool loader_work(struct loader *loader, uint64_t steps) {
+    if (failed(loader)) {
+        return false;
+    }
+    if (loader->work_left < steps) {
+        fail(loader, ERR_LIMIT, "the types are too large to copy and compare");
+        return false;
+    }
+    loader->work_left -= steps;
+    return true;
+}
+
 void scope_add(struct loader *loader, enum sort sort, const void *item) {
     if (failed(loader) || !loader_count(loader)) {
         return;

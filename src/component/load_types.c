@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The type section (Binary.md, "Type Definitions"), what imports and exports are declared to be,
-// and aliases, which are how types travel between scopes.
+// The type section (Binary.md, "Type Definitions"), and what imports and exports are declared to
+// be.
 #include "component/load.h"
 
 // ---- value types -----------------------------------------------------------------------------
@@ -195,6 +195,15 @@ static const struct component_type *read_generic(struct loader *loader, enum com
     return intern(loader, kind, &parts, true, false);
 }
 
+static const struct component_type *read_handle(struct loader *loader, enum component_kind kind) {
+    const struct type_def *def = scope_read(loader, SORT_TYPE);
+    if (!failed(loader) && def->tag != TYPE_RESOURCE) {
+        fail(loader, ERR_INVALID, "a handle of a type that is not a resource type");
+    }
+    return failed(loader) ? NULL
+                          : type_intern_handle(&loader->types, kind, &def->resource->resource);
+}
+
 static const struct component_type *read_defined_value_type(struct loader *loader, uint8_t code) {
     switch (code) {
         case 0x72:
@@ -214,9 +223,9 @@ static const struct component_type *read_defined_value_type(struct loader *loade
         case 0x6a:
             return read_generic(loader, COMPONENT_RESULT);
         case 0x69:
+            return read_handle(loader, COMPONENT_OWN);
         case 0x68:
-            fail(loader, ERR_UNSUPPORTED, "resource handles (%s)", code == 0x69 ? "own" : "borrow");
-            return NULL;
+            return read_handle(loader, COMPONENT_BORROW);
         case 0x67:
             fail(loader, ERR_UNSUPPORTED, "lists of fixed length");
             return NULL;
@@ -261,7 +270,45 @@ static const struct component_func_type *read_func_type(struct loader *loader) {
     type->param_count = count;
     type->params = params;
     type->param_names = names;
+    if (!failed(loader) && type->result != NULL && type_layout(type->result)->has_borrow) {
+        fail(loader, ERR_INVALID, "function result cannot contain a `borrow` type");
+    }
     return failed(loader) ? NULL : type;
+}
+
+// ---- resource types --------------------------------------------------------------------------
+
+struct resource_def *abstract_resource(struct loader *loader, struct slice name) {
+    // Interned handle types refer to it, so it lives as long as they do.
+    struct resource_def *def = ARENA_NEW(&loader->component->arena, struct resource_def);
+    def->resource.name = name;
+    def->resource.index = PLAN_NONE;
+    return def;
+}
+
+static struct resource_def *read_resource_type(struct loader *loader) {
+    struct component *component = loader->component;
+    if (loader->scope->is_type) {
+        fail(loader, ERR_INVALID, "resources can only be defined within a concrete component");
+    }
+    if (read_byte(loader) != WASM_I32) {
+        fail(loader, ERR_INVALID, "resources can only be represented by `i32`");
+    }
+    uint32_t dtor = PLAN_NONE;
+    uint8_t has_dtor = read_byte(loader);
+    if (has_dtor > 1) {
+        fail(loader, ERR_INVALID, "expected 0 or 1 before a destructor, found 0x%02x", has_dtor);
+    } else if (has_dtor == 1) {
+        dtor = read_destructor(loader);
+    }
+    if (failed(loader)) {
+        return NULL;
+    }
+    struct resource_def *def = ARENA_NEW(&component->arena, struct resource_def);
+    def->resource.index = component->resource_count;
+    *(struct plan_resource *)PLAN_PUSH(component, resource) = (struct plan_resource){
+        .type = &def->resource, .host = PLAN_NONE, .owner = loader->scope->owner, .dtor = dtor};
+    return def;
 }
 
 // ---- instance and component types ------------------------------------------------------------
@@ -288,8 +335,12 @@ struct extern_decl read_extern_decl(struct loader *loader) {
     if (FORMS[form].sort == SORT_TYPE) {
         uint8_t bound = read_byte(loader);
         if (bound == 1) {
-            fail(loader, ERR_UNSUPPORTED, "resources (an abstract resource type)");
-        } else if (bound != 0) {
+            struct type_def *type = LOADER_NEW(loader, struct type_def);
+            type->tag = TYPE_RESOURCE;
+            type->resource = abstract_resource(loader, slice_of(NULL, 0));
+            return (struct extern_decl){.sort = SORT_TYPE, .is_binder = true, .type = type};
+        }
+        if (bound != 0) {
             fail(loader, ERR_INVALID, "unknown type bound 0x%02x", bound);
         }
     }
@@ -305,77 +356,62 @@ struct extern_decl read_extern_decl(struct loader *loader) {
     return decl;
 }
 
-// Depth is bounded where instance types are made (see load_scope_type).
-const void *abstract_item(struct loader *loader, const struct extern_decl *decl) {
+struct named_item *abstract_item(struct loader *loader, const struct extern_decl *decl) {
+    struct named_item *item = LOADER_NEW(loader, struct named_item);
+    item->sort = decl->sort;
+    item->is_binder = decl->is_binder;
+    item->item = decl->type;
     if (decl->sort == SORT_FUNC) {
         struct func_def *func = LOADER_NEW(loader, struct func_def);
         func->source = FUNC_ABSTRACT;
         func->type = decl->type->func;
-        return func;
-    }
-    if (decl->sort == SORT_COMPONENT) {
+        item->item = func;
+    } else if (decl->sort == SORT_COMPONENT) {
         struct component_def *component = LOADER_NEW(loader, struct component_def);
         component->is_abstract = true;
-        return component;
+        component->shape = decl->type->component;
+        item->item = component;
+    } else if (decl->sort == SORT_INSTANCE) {
+        item->item = shape_copy_instance(loader, decl->type->instance, NULL);
     }
-    if (decl->sort == SORT_TYPE) {
-        return decl->type;
-    }
-    struct instance_def *instance = LOADER_NEW(loader, struct instance_def);
-    instance->exports = loader_map(loader);
-    uint32_t cursor = 0;
-    const struct map_entry *entry;
-    while ((entry = map_next(decl->type->exports, &cursor)) != NULL && loader_count(loader)) {
-        const struct extern_decl *part = entry->value;
-        struct named_item *item = LOADER_NEW(loader, struct named_item);
-        item->sort = part->sort;
-        item->item = abstract_item(loader, part);
-        (void)map_add(instance->exports, entry->key, item);
-    }
-    return instance;
+    return item;
 }
 
-static void load_export_decl(struct loader *loader, struct type_def *type) {
+// Adds the declared import or export to the current type scope.
+static void add_declaration(struct loader *loader, struct map *names) {
     struct slice name = read_extern_name(loader);
     struct extern_decl decl = read_extern_decl(loader);
     if (failed(loader)) {
         return;
     }
-    struct extern_decl *kept = LOADER_NEW(loader, struct extern_decl);
-    *kept = decl;
-    if (!map_add(type->exports, name, kept)) {
-        fail(loader, ERR_INVALID, "two exports named '%.*s' in one type", (int)name.size,
+    struct named_item *item = abstract_item(loader, &decl);
+    if (failed(loader)) {
+        return;
+    }
+    if (!map_add(names, name, item)) {
+        fail(loader, ERR_INVALID, "two items named '%.*s' in one type", (int)name.size,
              (const char *)name.data);
         return;
     }
-    if (decl.sort == SORT_INSTANCE && decl.type->depth >= type->depth) {
-        type->depth = decl.type->depth + 1;
-        if (type->depth > TYPE_DEPTH_MAX) {
-            fail(loader, ERR_LIMIT, "instance types nested more than %d deep", TYPE_DEPTH_MAX);
-            return;
-        }
+    struct scope *scope = loader->scope;
+    uint32_t depth = item_depth(item);
+    if (depth > scope->shape_depth) {
+        scope->shape_depth = depth;
     }
-    scope_add(loader, decl.sort, abstract_item(loader, &decl));
-}
-
-static void load_import_decl(struct loader *loader) {
-    (void)read_extern_name(loader);
-    struct extern_decl decl = read_extern_decl(loader);
-    if (!failed(loader)) {
-        scope_add(loader, decl.sort, abstract_item(loader, &decl));
+    if (depth >= TYPE_DEPTH_MAX) {
+        fail(loader, ERR_LIMIT, "instance types nested more than %d deep", TYPE_DEPTH_MAX);
+        return;
     }
+    scope_add(loader, decl.sort, item->item);
 }
 
 // The declarations of an instance or component type, in a scope of their own.
-static const struct type_def *load_scope_type(struct loader *loader, enum type_tag tag) {
+static void load_scope_type(struct loader *loader, struct type_def *type) {
     struct scope *outer = loader->scope;
-    struct type_def *type = LOADER_NEW(loader, struct type_def);
-    type->tag = tag;
-    type->depth = 1;
-    if (scope_enter(loader, true) == NULL) {
-        return NULL;
+    struct scope *scope = scope_enter(loader, true);
+    if (scope == NULL) {
+        return;
     }
-    type->exports = loader->scope->exports;
     uint32_t count = read_count(loader, "declarations");
     for (uint32_t i = 0; i < count && !failed(loader); i++) {
         uint8_t form = read_byte(loader);
@@ -385,16 +421,24 @@ static const struct type_def *load_scope_type(struct loader *loader, enum type_t
             load_type(loader);
         } else if (form == 0x02) {
             load_alias(loader);
-        } else if (form == 0x03 && tag == TYPE_COMPONENT) {
-            load_import_decl(loader);
+        } else if (form == 0x03 && type->tag == TYPE_COMPONENT) {
+            add_declaration(loader, scope->imports);
         } else if (form == 0x04) {
-            load_export_decl(loader, type);
+            add_declaration(loader, scope->exports);
         } else {
             fail(loader, ERR_INVALID, "unknown declaration 0x%02x in a type", form);
         }
     }
+    if (type->tag == TYPE_INSTANCE) {
+        struct instance_def *instance = LOADER_NEW(loader, struct instance_def);
+        *instance = (struct instance_def){scope->exports, scope->shape_depth + 1};
+        type->instance = instance;
+    } else {
+        struct component_shape *shape = LOADER_NEW(loader, struct component_shape);
+        *shape = (struct component_shape){scope->imports, scope->exports, scope->shape_depth + 1};
+        type->component = shape;
+    }
     scope_leave(loader, outer);
-    return type;
 }
 
 void load_type(struct loader *loader) {
@@ -403,156 +447,24 @@ void load_type(struct loader *loader) {
         return;
     }
     struct type_def *type = LOADER_NEW(loader, struct type_def);
-    const struct type_def *result = type;
     if (code == 0x40) {
         type->tag = TYPE_FUNC;
         type->func = read_func_type(loader);
     } else if (code == 0x41 || code == 0x42) {
-        result = load_scope_type(loader, code == 0x41 ? TYPE_COMPONENT : TYPE_INSTANCE);
+        type->tag = code == 0x41 ? TYPE_COMPONENT : TYPE_INSTANCE;
+        load_scope_type(loader, type);
     } else if (code == 0x43) {
         fail(loader, ERR_UNSUPPORTED, "asynchronous functions");
-    } else if (code == 0x3f || code == 0x3e) {
-        fail(loader, ERR_UNSUPPORTED, "resources (a resource type)");
+    } else if (code == 0x3f) {
+        type->tag = TYPE_RESOURCE;
+        type->resource = read_resource_type(loader);
+    } else if (code == 0x3e) {
+        fail(loader, ERR_UNSUPPORTED, "resources with an asynchronous destructor");
     } else {
         type->tag = TYPE_VALUE;
         type->value = read_defined_value_type(loader, code);
     }
     if (!failed(loader)) {
-        scope_add(loader, SORT_TYPE, result);
-    }
-}
-
-// ---- matching --------------------------------------------------------------------------------
-
-static void match_types(struct loader *loader, const struct type_def *actual,
-                        const struct type_def *declared, struct slice name) {
-    bool same = actual->tag == declared->tag;
-    if (same && actual->tag == TYPE_VALUE) {
-        same = actual->value == declared->value;
-    } else if (same && actual->tag == TYPE_FUNC) {
-        same = type_func_equal(actual->func, declared->func);
-    }
-    if (!same) {
-        fail(loader, ERR_INVALID, "type '%.*s' is not the type that is declared", (int)name.size,
-             (const char *)name.data);
-    }
-}
-
-void match_item(struct loader *loader, const struct named_item *item,
-                const struct extern_decl *decl, struct slice name) {
-    if (!loader_count(loader)) {
-        return;
-    }
-    if (item->sort != decl->sort) {
-        fail(loader, ERR_INVALID, "'%.*s' is a %s where a %s is declared", (int)name.size,
-             (const char *)name.data, sort_name(item->sort), sort_name(decl->sort));
-        return;
-    }
-    if (item->sort == SORT_TYPE) {
-        match_types(loader, item->item, decl->type, name);
-        return;
-    }
-    if (item->sort == SORT_FUNC) {
-        const struct func_def *func = item->item;
-        if (!type_func_equal(func->type, decl->type->func)) {
-            fail(loader, ERR_INVALID, "function '%.*s' has another type than declared",
-                 (int)name.size, (const char *)name.data);
-        }
-        return;
-    }
-    if (item->sort != SORT_INSTANCE) {
-        return;
-    }
-    const struct instance_def *instance = item->item;
-    uint32_t cursor = 0;
-    const struct map_entry *entry;
-    while (!failed(loader) && (entry = map_next(decl->type->exports, &cursor)) != NULL) {
-        const struct named_item *part = map_get(instance->exports, entry->key);
-        if (part == NULL) {
-            fail(loader, ERR_INVALID, "instance '%.*s' lacks the export '%.*s' that is declared",
-                 (int)name.size, (const char *)name.data, (int)entry->key.size,
-                 (const char *)entry->key.data);
-            return;
-        }
-        match_item(loader, part, entry->value, entry->key);
-    }
-}
-
-// ---- aliases ---------------------------------------------------------------------------------
-
-static void load_export_alias(struct loader *loader, enum sort sort) {
-    const struct instance_def *instance = scope_read(loader, SORT_INSTANCE);
-    struct slice name = read_name(loader);
-    if (failed(loader)) {
-        return;
-    }
-    const struct named_item *item = map_get(instance->exports, name);
-    if (item == NULL || item->sort != sort) {
-        fail(loader, ERR_INVALID, "the instance has no %s '%.*s'", sort_name(sort), (int)name.size,
-             (const char *)name.data);
-        return;
-    }
-    scope_add(loader, sort, item->item);
-}
-
-static void load_core_export_alias(struct loader *loader, enum sort sort) {
-    const struct core_instance_def *instance = scope_read(loader, SORT_CORE_INSTANCE);
-    struct slice name = read_name(loader);
-    if (failed(loader)) {
-        return;
-    }
-    const struct core_item *item = core_instance_export(loader, instance, name);
-    if (!failed(loader) && (item == NULL || item->sort != sort)) {
-        fail(loader, ERR_INVALID, "the core instance has no %s '%.*s'", sort_name(sort),
-             (int)name.size, (const char *)name.data);
-        return;
-    }
-    if (item != NULL) {
-        scope_add(loader, sort, item);
-    }
-}
-
-static void load_outer_alias(struct loader *loader, enum sort sort) {
-    uint32_t levels = read_u32(loader);
-    uint32_t index = read_u32(loader);
-    if (failed(loader)) {
-        return;
-    }
-    if (sort != SORT_TYPE && sort != SORT_COMPONENT && sort != SORT_CORE_MODULE) {
-        fail(loader, ERR_INVALID, "a %s cannot be aliased from an outer scope", sort_name(sort));
-        return;
-    }
-    const struct scope *scope = loader->scope;
-    uint32_t count = scope->spaces[sort].count;
-    for (uint32_t i = 0; i < levels; i++) {
-        if (scope->outer == NULL) {
-            fail(loader, ERR_INVALID, "an outer alias goes %u scopes out, there are %u", levels, i);
-            return;
-        }
-        count = scope->outer_counts[sort];
-        scope = scope->outer;
-    }
-    if (index >= count) {
-        fail(loader, ERR_INVALID, "outer %s index %u out of bounds (there are %u)", sort_name(sort),
-             index, count);
-        return;
-    }
-    scope_add(loader, sort, scope->spaces[sort].items[index]);
-}
-
-void load_alias(struct loader *loader) {
-    enum sort sort = read_sort(loader);
-    uint8_t form = read_byte(loader);
-    if (failed(loader)) {
-        return;
-    }
-    if (form == 0x00) {
-        load_export_alias(loader, sort);
-    } else if (form == 0x01) {
-        load_core_export_alias(loader, sort);
-    } else if (form == 0x02) {
-        load_outer_alias(loader, sort);
-    } else {
-        fail(loader, ERR_INVALID, "unknown form of alias 0x%02x", form);
+        scope_add(loader, SORT_TYPE, type);
     }
 }

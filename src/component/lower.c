@@ -174,6 +174,16 @@ static bool store_case(struct guest *guest, const struct component_type *type,
     return payload == NULL || store(guest, payload, &value->items[0], at + layout->payload_offset);
 }
 
+static bool store_handle(struct guest *guest, const struct component_type *type,
+                         const struct value *value, uint32_t at) {
+    uint32_t handle = 0;
+    if (!lower_handle(guest, type, value->bits, &handle)) {
+        return false;
+    }
+    put(guest, at, handle, 4);
+    return true;
+}
+
 // [at, at + type->size) is inside the guest's memory. Recursion is bounded by TYPE_DEPTH_MAX.
 static bool store(struct guest *guest, const struct component_type *type, const struct value *value,
                   uint32_t at) {
@@ -209,7 +219,7 @@ static bool store(struct guest *guest, const struct component_type *type, const 
             return store_case(guest, type, value, at);
         case COMPONENT_OWN:
         case COMPONENT_BORROW:
-            break;
+            return store_handle(guest, type, value, at);
     }
     fatal("component type of kind %d cannot be lowered", (int)type->kind);
 }
@@ -280,6 +290,16 @@ static bool lower_flat_string(struct guest *guest, const struct value *value, ui
     return lower_string(guest, value, &place) && flat_place(&place, slots);
 }
 
+static bool lower_flat_handle(struct guest *guest, const struct component_type *type,
+                              const struct value *value, uint64_t *slots) {
+    uint32_t handle = 0;
+    if (!lower_handle(guest, type, value->bits, &handle)) {
+        return false;
+    }
+    slots[0] = handle;
+    return true;
+}
+
 static bool lower_flat_list(struct guest *guest, const struct component_type *item,
                             const struct value *value, uint64_t *slots) {
     struct place place;
@@ -345,7 +365,7 @@ bool lower_flat(struct guest *guest, const struct component_type *type, const st
             return true;
         case COMPONENT_OWN:
         case COMPONENT_BORROW:
-            break;
+            return lower_flat_handle(guest, type, value, slots);
     }
     fatal("component type of kind %d cannot be lowered", (int)type->kind);
 }

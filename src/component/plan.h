@@ -5,7 +5,7 @@
 // modules to instantiate, in order, each into a numbered slot; the core functions and memories that
 // canonical definitions refer to, by slot and export; and the canonical definitions themselves.
 // Each nested instantiation keeps a number (its *owner* number) for the rules about entering and
-// leaving.
+// leaving, and for the handle table.
 #ifndef COMPONENT_PLAN_H
 #define COMPONENT_PLAN_H
 
@@ -68,16 +68,34 @@ struct plan_lower {
     const struct wasm_func_type *core_type;
 };
 
-enum stub_kind { STUB_TRAP, STUB_CONTEXT_GET, STUB_CONTEXT_SET };
+enum stub_kind {
+    STUB_TRAP,
+    STUB_CONTEXT_GET,
+    STUB_CONTEXT_SET,
+    STUB_RESOURCE_NEW,
+    STUB_RESOURCE_DROP,
+    STUB_RESOURCE_REP
+};
 
 struct plan_stub {
     enum stub_kind kind;
-    uint32_t slot;     // of context.get and context.set
-    const char *name;  // for the trap's text
+    uint32_t slot;      // of context.get and context.set
+    uint32_t resource;  // of the resource built-ins: index in plan resources
+    uint32_t owner;     // the component instantiation whose handles they work on
+    const char *name;   // for the trap's text
     const struct wasm_func_type *core_type;
 };
 
 enum { CONTEXT_SLOTS = 2 };
+
+// One resource type of the instance. Types that a component defines are made anew with each of its
+// instantiations (Explainer.md, "Type Checking").
+struct plan_resource {
+    const struct component_resource *type;
+    uint32_t host;   // of an imported one: index in the component's resource imports
+    uint32_t owner;  // of a defined one: the instantiation that implements it
+    uint32_t dtor;   // index in plan functions, or PLAN_NONE
+};
 
 struct component {
     _Atomic uint32_t references;
@@ -102,6 +120,10 @@ struct component {
     uint32_t export_target_count;
     uint32_t export_target_capacity;
 
+    const struct component_resource **resource_imports;
+    uint32_t resource_import_count;
+    uint32_t resource_import_capacity;
+
     struct plan_step *steps;
     uint32_t step_count;
     uint32_t step_capacity;
@@ -121,6 +143,9 @@ struct component {
     struct plan_stub *stubs;
     uint32_t stub_count;
     uint32_t stub_capacity;
+    struct plan_resource *resources;
+    uint32_t resource_count;
+    uint32_t resource_capacity;
     uint32_t owner_count;
 
     // Guards `codes`, which is filled once by component_compile and read by instantiation only
@@ -133,7 +158,8 @@ struct component {
 struct component_linked {
     _Atomic uint32_t references;
     struct component *component;
-    struct component_host_func *functions;  // one per import
+    struct component_host_func *functions;      // one per import
+    struct component_host_resource *resources;  // one per resource import
 };
 
 #endif

@@ -108,6 +108,8 @@ static bool inherit(struct type_layout *whole, const struct component_type *part
         whole->depth = (uint8_t)(layout->depth + 1);
     }
     whole->nodes += layout->nodes;
+    whole->has_handle |= layout->has_handle;
+    whole->has_borrow |= layout->has_borrow;
     whole->type.has_pointer |= part->has_pointer;
     return true;
 }
@@ -285,19 +287,25 @@ const struct component_type *type_intern(struct type_table *table, enum componen
     return &layout->type;
 }
 
-bool type_func_equal(const struct component_func_type *a, const struct component_func_type *b) {
-    if (a == b) {
-        return true;
+const struct component_type *type_intern_handle(struct type_table *table, enum component_kind kind,
+                                                const struct component_resource *resource) {
+    assert((kind == COMPONENT_OWN || kind == COMPONENT_BORROW) && resource != NULL);
+    buf_clear(&table->key);
+    buf_append_byte(&table->key, (uint8_t)kind);
+    buf_append(&table->key, &resource, sizeof(const struct component_resource *));
+    struct type_layout *layout = map_get(&table->map, buf_slice(&table->key));
+    if (layout == NULL) {
+        layout = ARENA_NEW(table->arena, struct type_layout);
+        *layout = (struct type_layout){
+            .type = {.kind = kind, .align = 4, .size = 4, .flat_count = 1, .resource = resource},
+            .nodes = 1,
+            .depth = 1,
+            .has_handle = true,
+            .has_borrow = kind == COMPONENT_BORROW,
+            .flat = {WASM_I32}};
+        (void)map_add(&table->map, buf_slice(&table->key), layout);
     }
-    if (a->param_count != b->param_count || a->result != b->result) {
-        return false;
-    }
-    for (uint32_t i = 0; i < a->param_count; i++) {
-        if (a->params[i] != b->params[i] || !slice_equal(a->param_names[i], b->param_names[i])) {
-            return false;
-        }
-    }
-    return true;
+    return &layout->type;
 }
 
 // ---- printing ------------------------------------------------------------------------------
@@ -394,7 +402,10 @@ static void print_type(const struct component_type *type, struct buf *out) {
             return;
         case COMPONENT_OWN:
         case COMPONENT_BORROW:
-            break;
+            buf_append_text(out, type->kind == COMPONENT_OWN ? "own<" : "borrow<");
+            buf_append_slice(out, type->resource->name);
+            buf_append_byte(out, '>');
+            return;
     }
     fatal("component type of kind %d cannot be printed", (int)type->kind);
 }

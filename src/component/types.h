@@ -28,6 +28,8 @@ struct type_layout {
     uint32_t nodes;             // size of the type written out
     uint8_t discriminant_size;  // 1, 2 or 4; of flags: their size
     uint8_t depth;
+    bool has_handle;  // contains own or borrow
+    bool has_borrow;
     uint8_t flat[FLAT_PARAMS_MAX];  // enum wasm_type, when flat_count <= FLAT_PARAMS_MAX
 };
 
@@ -64,7 +66,8 @@ const struct component_type *type_primitive(enum component_kind kind);
 const struct component_type *type_intern(struct type_table *table, enum component_kind kind,
                                          uint32_t count, const struct component_type *const *items,
                                          const struct slice *names, const char **why);
-// Same parameters (names included) and result.
-bool type_func_equal(const struct component_func_type *a, const struct component_func_type *b);
+// The one object for own (or borrow) of this resource type.
+const struct component_type *type_intern_handle(struct type_table *table, enum component_kind kind,
+                                                const struct component_resource *resource);
 
 #endif

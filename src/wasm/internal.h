@@ -155,10 +155,6 @@ struct wasm_code {
 enum { WASM_PAGE_BYTES = 65536, WASM_PAGES_MAX = 65535 };
 #define WASM_NO_CLASS UINT32_MAX
 
-// Reserves memory in the budget; false when it would pass the limit.
-bool wasm_budget_take(struct wasm_budget *budget, uint64_t bytes);
-void wasm_budget_give(struct wasm_budget *budget, uint64_t bytes);
-
 // A zeroed block of at least `pages` pages (not 0), from arenas shared by all instances. NULL when
 // the system gives no address space. Any thread.
 uint8_t *wasm_block_take(uint32_t pages, uint32_t *class_index);

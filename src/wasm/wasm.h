@@ -208,6 +208,12 @@ struct wasm_budget {
     _Atomic uint64_t memory_used_bytes;
 };
 
+// Reserves memory in the budget, for what an embedder holds on a guest's behalf; false when it
+// would pass the limit.
+bool wasm_budget_take(struct wasm_budget *budget, uint64_t bytes);
+// Gives reserved memory back.
+void wasm_budget_give(struct wasm_budget *budget, uint64_t bytes);
+
 // A linear memory as generated code sees it. Fetch data and size again after any guest call.
 struct wasm_memory;
 struct wasm_memory_view {

@@ -96,7 +96,7 @@ static void bench_call(void) {
     must(wasm_compiler_new(&config, &compiler, &error), &error);
     struct component *component = load(compiler);
     struct component_linked *linked = NULL;
-    must(component_link(component, resolve_nothing, NULL, &linked, &error), &error);
+    must(component_link(component, resolve_nothing, NULL, NULL, &linked, &error), &error);
     wasm_thread_enter();
     pthread_attr_t attributes;
     void *stack = NULL;

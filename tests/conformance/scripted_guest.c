@@ -359,7 +359,7 @@ static int body(struct driver *driver) {
     arena_init(&script.arena, DRIVER_ARENA_BYTES);
     struct error error = {.code = OK};
     struct component_linked *linked = NULL;
-    driver_end(component_link(script.component, resolve, NULL, &linked, &error), &error);
+    driver_end(component_link(script.component, resolve, NULL, NULL, &linked, &error), &error);
     if (component_instantiate(linked, &script, &driver->budget, &script.instance, &error) !=
         COMPONENT_DONE) {
         driver_end(error.code, &error);

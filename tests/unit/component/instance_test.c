@@ -88,8 +88,9 @@ static void open_with(const char *path, uint64_t limit) {
     fixture = (struct fixture){.pulled = "pulled", .pulled_size = 6};
     arena_init(&fixture.arena, limit);
     fixture.component = driver_load(driver, path);
-    REQUIRE_OK(component_link(fixture.component, resolve, NULL, &fixture.linked, &fixture.error),
-               fixture.error);
+    REQUIRE_OK(
+        component_link(fixture.component, resolve, NULL, NULL, &fixture.linked, &fixture.error),
+        fixture.error);
     start();
 }
 
@@ -461,7 +462,7 @@ TEST(a_trap_in_a_start_function_ends_the_instantiation) {
     struct error error = {.code = OK};
     struct component *component = driver_load(driver, INPUTS "start.wasm");
     struct component_linked *linked = NULL;
-    REQUIRE_OK(component_link(component, resolve, NULL, &linked, &error), error);
+    REQUIRE_OK(component_link(component, resolve, NULL, NULL, &linked, &error), error);
     struct component_instance *instance = NULL;
     EXPECT(component_instantiate(linked, NULL, &driver->budget, &instance, &error) ==
            COMPONENT_TRAPPED);
@@ -482,7 +483,7 @@ TEST(a_missing_host_function_is_named) {
     REQUIRE_OK(component_load(bytes, NULL, &component, &error), error);
     bytes_unref(bytes);
     struct component_linked *linked = NULL;
-    EXPECT_U64(component_link(component, resolve, NULL, &linked, &error), ERR_NOT_FOUND);
+    EXPECT_U64(component_link(component, resolve, NULL, NULL, &linked, &error), ERR_NOT_FOUND);
     EXPECT_CONTAINS(error.message, "import absent: no such function");
     component_unref(component);
 }

@@ -179,17 +179,14 @@ TEST(names_what_is_not_supported) {
         size_t size;
         const char *what;
     } CASES[] = {
-        {7, "\1\x3f\x7f\0", 4, "resource"},
+        {7, "\1\x3e\x7f\0\0", 5, "asynchronous destructor"},
         {7, "\1\x43\0\1\0", 5, "asynchronous"},
         {7, "\1\x66\0", 3, "stream"},
         {7, "\1\x65\0", 3, "future"},
-        {7, "\1\x69\0", 3, "own"},
-        {7, "\1\x68\0", 3, "borrow"},
         {7, "\1\x67\x7d\4", 4, "fixed length"},
         {3, "\0", 1, "core types"},
         {9, "\0\0\0", 3, "values"},
         {12, "\0", 1, "values"},
-        {8, "\1\2\0", 3, "resource.new"},
         {8, "\1\x09\1\0\0", 5, "asynchronous"},
         {10, "\1\2\1f\0\1\0", 7, "attributes"},
         {10, "\1\0\1m\0\x11\0", 7, "core module"},
