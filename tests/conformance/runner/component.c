@@ -55,7 +55,7 @@ static enum status no_imports(void *resolver, const struct component_import *imp
 static enum status instantiate(void *state, void *definition, void **out, struct error *error) {
     const struct component_state *components = state;
     struct component_linked *linked;
-    enum status status = component_link(definition, no_imports, NULL, &linked, error);
+    enum status status = component_link(definition, no_imports, NULL, NULL, &linked, error);
     if (status != OK)
         return status;
     struct component_instance *instance;
