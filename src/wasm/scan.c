@@ -201,10 +201,11 @@ static void read_table_section(struct scan *s, uint32_t count) {
 }
 
 static void read_memory_section(struct scan *s, uint32_t count) {
-    size_t at = s->r.at;
-    if (count > 1)
-        wasm_reader_fail(&s->r, at, ERR_UNSUPPORTED,
-                         "multiple memories: %u are defined, one is supported", count);
+    uint32_t imported = s->body->spaces[WASM_MEMORY].count;
+    if (count > MEMORIES_MAX - imported)
+        wasm_reader_fail(&s->r, s->r.at, ERR_LIMIT,
+                         "%u memories defined and %u imported, at most %d are allowed", count,
+                         imported, MEMORIES_MAX);
     for (uint32_t i = 0; i < count && reader_ok(&s->r); i++)
         add_item(&s->body->spaces[WASM_MEMORY], read_memory_item(s));
     s->module->memory_count = count;

@@ -7,8 +7,8 @@
 //         --wasm_call---------> slots in, slots out, or a trap
 //
 // The room knows core WebAssembly and nothing of components or actors. It implements the core
-// specification (release 2.0 without SIMD, extended constant expressions, several memories of which
-// at most one is not imported); what it does not support is refused by name at scan.
+// specification (release 2.0 without SIMD; extended constant expressions, several memories); what
+// it does not support is refused by name at scan.
 //
 // Threads: modules and code are shared freely. An instance, and the context that runs it, are used
 // by one thread at a time; they may move between threads while no guest code is on the context.

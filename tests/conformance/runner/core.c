@@ -45,7 +45,6 @@ static char *core_unsupported(const struct error *error, const char *features) {
         "exceptions",
         "memory64",
         "64-bit tables",
-        "multiple memories",
         "GC",
         "typed function references",
     };

@@ -398,6 +398,34 @@ TEST(an_adapter_imports_two_memories) {
     with_guest_stack(several_memories_body, 0);
 }
 
+static void own_memories_body(struct wasm_context *context) {
+    (void)context;
+    struct wasm_code *code = wat_code(
+        "(module (memory $a 1 2) (memory $b 1 3) (data (memory $b) (i32.const 8) \"xyz\")"
+        "  (func (export \"copy\") (param i32 i32 i32) (result i32)"
+        "    (memory.copy $a $b (local.get 0) (local.get 1) (local.get 2))"
+        "    (i32.load $a (local.get 0)))"
+        "  (func (export \"grow\") (param i32 i32 i32) (result i32)"
+        "    (drop (memory.grow $b (local.get 0)))"
+        "    (i32.add (i32.mul (memory.size $a) (i32.const 10)) (memory.size $b)))"
+        "  (func (export \"load\") (param i32 i32 i32) (result i32) (i32.load $a (local.get 0))))");
+    struct wasm_instance *instance = make(code, NULL);
+    uint64_t out = 0;
+    EXPECT(call3(instance, 0, 100, 8, 3, &out));
+    EXPECT_U64(out, 'x' | 'y' << 8 | 'z' << 16);
+    EXPECT(call3(instance, 1, 2, 0, 0, &out));
+    EXPECT_U64(out, 13);
+    EXPECT(call3(instance, 2, 8, 0, 0, &out));
+    EXPECT_U64(out, 0);
+    // The bounds are each memory's own.
+    EXPECT(!call3(instance, 2, 70000, 0, 0, &out));
+    wasm_instance_free(instance);
+    wasm_code_unref(code);
+}
+TEST(memories_of_one_module_are_apart) {
+    with_guest_stack(own_memories_body, 0);
+}
+
 static void references_body(struct wasm_context *context) {
     (void)context;
     struct wasm_code *code = wat_code(

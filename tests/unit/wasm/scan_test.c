@@ -100,7 +100,10 @@ TEST(unsupported_features_are_named) {
     REFUSE(BODY("\4", "\6", "\x14\0\x0b"), ERR_UNSUPPORTED, "typed function references");
     REFUSE(HEADER "\5\3\1\4\1", ERR_UNSUPPORTED, "memory64");
     REFUSE(HEADER "\5\4\1\3\1\1", ERR_UNSUPPORTED, "threads");
-    REFUSE(HEADER "\5\5\2\0\1\0\1", ERR_UNSUPPORTED, "multiple memories");
+    REFUSE(HEADER
+           "\5\x23\x11"
+           "\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0\1",
+           ERR_LIMIT, "at most 16");
     REFUSE(HEADER "\1\3\1\x5f\0", ERR_UNSUPPORTED, "GC");
     REFUSE(HEADER "\1\5\1\x60\1\x7b\0", ERR_UNSUPPORTED, "SIMD");
     REFUSE(HEADER "\x0d\1\0", ERR_UNSUPPORTED, "exceptions");
