@@ -86,17 +86,8 @@ static uint32_t find_export(const struct component *component, const char *name)
     return 0;
 }
 
-static void bench_call(void) {
-    struct error error = {0};
-    char *folder = NULL;
-    must(node_code_folder(&folder, &error), &error);
-    must(file_make_folders(folder, 0700, &error), &error);
-    struct wasm_compiler_config config = {.cache_folder = folder};
-    struct wasm_compiler *compiler = NULL;
-    must(wasm_compiler_new(&config, &compiler, &error), &error);
-    struct component *component = load(compiler);
-    struct component_linked *linked = NULL;
-    must(component_link(component, resolve_nothing, NULL, NULL, &linked, &error), &error);
+// A context on this thread's own stack, bound; for calls without an actor.
+static void context_begin(struct wasm_context *context) {
     wasm_thread_enter();
     pthread_attr_t attributes;
     void *stack = NULL;
@@ -104,24 +95,22 @@ static void bench_call(void) {
     pthread_getattr_np(pthread_self(), &attributes);
     pthread_attr_getstack(&attributes, &stack, &stack_size);
     pthread_attr_destroy(&attributes);
-    struct wasm_context context;
     uint8_t *low = (uint8_t *)stack + stack_size - (1 << 20);
-    wasm_context_init(&context, low, low);
-    wasm_context_begin(&context, 0);
-    wasm_context_bind(&context);
-    struct wasm_budget budget = {.memory_limit_bytes = 1 << 30};
-    struct component_instance *instance = NULL;
-    if (component_instantiate(linked, NULL, &budget, &instance, &error) != COMPONENT_DONE) {
-        must(ERR_TRAP, &error);
-    }
-    static uint8_t message[64] = ".";
-    static uint8_t state[16];
-    struct value state_bytes = {.bytes = state, .count = sizeof state};
-    struct value body = {.bytes = message, .count = sizeof message};
+    wasm_context_init(context, low, low);
+    wasm_context_begin(context, 0);
+    wasm_context_bind(context);
+}
+
+static uint8_t call_message[64] = ".";
+static uint8_t call_state[16];
+
+static void measure_calls(struct component_instance *instance, uint32_t export) {
+    struct error error = {0};
+    struct value state_bytes = {.bytes = call_state, .count = sizeof call_state};
+    struct value body = {.bytes = call_message, .count = sizeof call_message};
     struct value args[2] = {{.items = &state_bytes, .which = 1}, {.items = &body, .count = 1}};
     struct arena arena;
     arena_init(&arena, 1 << 20);
-    uint32_t export = find_export(component, "handle-send");
     double calls[ROUNDS];
     for (int round = 0; round < ROUNDS; round++) {
         enum { CALLS = 300000 };
@@ -135,23 +124,153 @@ static void bench_call(void) {
         }
         calls[round] = (now_ns() - start) / CALLS;
     }
+    arena_release(&arena);
     printf("call handle-send, 64-byte message, 16-byte state: %.0f ns\n", median(calls, ROUNDS));
+}
+
+static void measure_instances(struct component_linked *linked, struct wasm_budget *budget) {
+    struct error error = {0};
     double made[ROUNDS];
     for (int round = 0; round < ROUNDS; round++) {
         enum { INSTANCES = 2000 };
         double start = now_ns();
         for (int i = 0; i < INSTANCES; i++) {
             struct component_instance *one = NULL;
-            if (component_instantiate(linked, NULL, &budget, &one, &error) != COMPONENT_DONE) {
+            if (component_instantiate(linked, NULL, budget, &one, &error) != COMPONENT_DONE) {
                 must(ERR_TRAP, &error);
             }
             component_instance_free(one);
         }
         made[round] = (now_ns() - start) / INSTANCES;
     }
-    printf("instantiate and free: %.0f ns\n", median(made, ROUNDS));
+    printf("instantiate and free, three core modules: %.0f ns\n", median(made, ROUNDS));
+}
+
+// ---- the same by hand, without components
+// ----------------------------------------------------------
+
+struct raw_guest {
+    const struct wasm_memory *memory;
+    struct wasm_entry realloc, handle, post_return;
+};
+
+static bool no_import(void *data, uint64_t *slots) {
+    (void)data;
+    (void)slots;
+    return wasm_raise("the bare guest has no imports");
+}
+
+// The guest's main module alone, its imports never called.
+static struct wasm_instance *raw_instance(struct wasm_code *code, const struct wasm_module *module,
+                                          struct wasm_budget *budget, struct raw_guest *guest) {
+    struct error error = {0};
+    struct wasm_instance *instance = NULL;
+    struct wasm_extern *imports = xcalloc(module->import_count + 1, sizeof *imports);
+    for (uint32_t i = 0; i < module->import_count; i++) {
+        imports[i] = (struct wasm_extern){
+            .kind = WASM_FUNC,
+            .of.func = {.type = module->imports[i].type.func, .host = no_import}};
+    }
+    must(wasm_instantiate(code, imports, budget, &instance, &error), &error);
+    free(imports);
+    for (uint32_t i = 0; i < module->export_count; i++) {
+        struct slice name = module->exports[i].name;
+        bool is_send = memmem(name.data, name.size, "#handle-send", 12) != NULL;
+        bool is_post = name.size > 9 && memcmp(name.data, "cabi_post", 9) == 0;
+        if (module->exports[i].type.kind == WASM_MEMORY) {
+            guest->memory = wasm_instance_export(instance, i).of.memory;
+        } else if (slice_equal_text(name, "cabi_realloc")) {
+            guest->realloc = wasm_instance_entry(instance, i);
+        } else if (is_send) {
+            *(is_post ? &guest->post_return : &guest->handle) = wasm_instance_entry(instance, i);
+        }
+    }
+    return instance;
+}
+
+static bool raw_bytes(struct wasm_context *context, struct raw_guest *guest, const uint8_t *bytes,
+                      uint32_t size, uint64_t *address) {
+    uint64_t slots[4] = {0, 0, 1, size};
+    if (!wasm_enter(context, &guest->realloc, slots)) {
+        return false;
+    }
+    *address = slots[0];
+    memcpy(wasm_memory_view(guest->memory).data + (uint32_t)slots[0], bytes, size);
+    return true;
+}
+
+static bool raw_call(struct wasm_context *context, void *data) {
+    struct raw_guest *guest = data;
+    uint64_t slots[5] = {1, 0, sizeof call_state, 0, sizeof call_message};
+    uint8_t copy[sizeof call_state];
+    if (!raw_bytes(context, guest, call_state, sizeof call_state, &slots[1]) ||
+        !raw_bytes(context, guest, call_message, sizeof call_message, &slots[3]) ||
+        !wasm_enter(context, &guest->handle, slots)) {
+        return false;
+    }
+    const uint8_t *memory = wasm_memory_view(guest->memory).data;
+    uint32_t at = 0;
+    memcpy(&at, memory + (uint32_t)slots[0] + 8, sizeof at);
+    memcpy(copy, memory + at, sizeof copy);
+    return guest->post_return.guest == NULL || wasm_enter(context, &guest->post_return, slots);
+}
+
+static void measure_raw(struct wasm_compiler *compiler, struct wasm_module *module,
+                        struct wasm_budget *budget) {
+    struct error error = {0};
+    struct wasm_code *code = NULL;
+    struct raw_guest guest = {0};
+    must(wasm_compile(compiler, module, &code, &error), &error);
+    struct wasm_instance *instance = raw_instance(code, module, budget, &guest);
+    double calls[ROUNDS];
+    for (int round = 0; round < ROUNDS; round++) {
+        enum { CALLS = 300000 };
+        double start = now_ns();
+        for (int i = 0; i < CALLS; i++) {
+            if (!wasm_run(raw_call, &guest)) {
+                fatal("the bare guest trapped");
+            }
+        }
+        calls[round] = (now_ns() - start) / CALLS;
+    }
+    printf("the same by hand: reallocs, copies, call, post-return: %.0f ns\n",
+           median(calls, ROUNDS));
+    double made[ROUNDS];
+    for (int round = 0; round < ROUNDS; round++) {
+        enum { INSTANCES = 2000 };
+        double start = now_ns();
+        for (int i = 0; i < INSTANCES; i++) {
+            wasm_instance_free(raw_instance(code, module, budget, &guest));
+        }
+        made[round] = (now_ns() - start) / INSTANCES;
+    }
+    printf("instantiate and free, the main module alone: %.0f ns\n", median(made, ROUNDS));
+    wasm_instance_free(instance);
+    wasm_code_unref(code);
+}
+
+static void bench_call(void) {
+    struct error error = {0};
+    char *folder = NULL;
+    must(node_code_folder(&folder, &error), &error);
+    must(file_make_folders(folder, 0700, &error), &error);
+    struct wasm_compiler_config config = {.cache_folder = folder};
+    struct wasm_compiler *compiler = NULL;
+    must(wasm_compiler_new(&config, &compiler, &error), &error);
+    struct component *component = load(compiler);
+    struct component_linked *linked = NULL;
+    must(component_link(component, resolve_nothing, NULL, NULL, &linked, &error), &error);
+    struct wasm_context context;
+    context_begin(&context);
+    struct wasm_budget budget = {.memory_limit_bytes = 1 << 30};
+    struct component_instance *instance = NULL;
+    if (component_instantiate(linked, NULL, &budget, &instance, &error) != COMPONENT_DONE) {
+        must(ERR_TRAP, &error);
+    }
+    measure_calls(instance, find_export(component, "handle-send"));
+    measure_raw(compiler, component_module_at(component, 0), &budget);
+    measure_instances(linked, &budget);
     component_instance_free(instance);
-    arena_release(&arena);
     wasm_context_unbind(&context);
     wasm_thread_leave();
     component_linked_unref(linked);
