@@ -39,14 +39,8 @@ static char *core_unsupported(const struct error *error, const char *features) {
     (void)features;
     // What wasm.h says that the room leaves out of the specification, or that came after 2.0.
     static const char *const names[] = {
-        "SIMD",
-        "threads",
-        "tail calls",
-        "exceptions",
-        "memory64",
-        "64-bit tables",
-        "GC",
-        "typed function references",
+        "SIMD",     "threads",       "tail calls", "exceptions",
+        "memory64", "64-bit tables", "GC",         "typed function references",
     };
     for (size_t i = 0; i < COUNT_OF(names); i++)
         if (strstr(error->message, names[i]) != NULL)
