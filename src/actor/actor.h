@@ -104,6 +104,9 @@ void actor_call_begin(struct actor *self, const char *name, const struct compone
                       const struct value *args);
 void actor_call_end(struct actor *self, const struct value *result);
 
+// The text of an error that a function below gave, in full: `error` holds at most
+// ERROR_MESSAGE_MAX bytes of what another actor may have said at length. Borrowed for the turn.
+struct slice actor_error_text(const struct actor *self, const struct error *error);
 // A line of the actor's log.
 void actor_log(struct actor *self, struct slice text);
 // The actor ends after this turn; `data` (may be absent) goes to its parent.

@@ -2,8 +2,9 @@
 // The life of a channel: opening (the opener waits), open, closed. All of it under the lock.
 //
 // A channel is in the system's map and in the lists of its two sides from its opening until it is
-// closed by either, or either dies. The other side is told exactly once, by a message that needs no
-// room in the mailbox and lies behind those sent before.
+// closed by either, or either dies. The other side is told exactly once, by a message that lies
+// behind those sent before and needs no room in the mailbox: what bounds such notices is that each
+// keeps the channel's place in limits.channels.
 #include <assert.h>
 #include <stdlib.h>
 
@@ -25,9 +26,17 @@ static size_t side_of(const struct channel *channel, const struct actor *actor) 
 }
 
 static void list_add(struct channel *channel, size_t side, struct actor *actor) {
+    struct channel *next = actor->channels;
     channel->side[side] = actor;
-    channel->next[side] = actor->channels;
+    channel->instance[side] = actor->instance_number;
+    channel->next[side] = next;
+    channel->previous[side] = NULL;
+    if (next != NULL) {
+        next->previous[side_of(next, actor)] = channel;
+    }
     actor->channels = channel;
+    // Relaxed: a bound on memory that orders nothing.
+    atomic_fetch_add_explicit(&actor->channel_count, 1, memory_order_relaxed);
 }
 
 static void list_remove(struct channel *channel, size_t side) {
@@ -35,13 +44,23 @@ static void list_remove(struct channel *channel, size_t side) {
     if (actor == NULL) {
         return;
     }
-    struct channel **link = &actor->channels;
-    while (*link != channel) {
-        assert(*link != NULL);
-        link = &(*link)->next[side_of(*link, actor)];
+    struct channel *next = channel->next[side];
+    struct channel *previous = channel->previous[side];
+    *(previous != NULL ? &previous->next[side_of(previous, actor)] : &actor->channels) = next;
+    if (next != NULL) {
+        next->previous[side_of(next, actor)] = previous;
     }
-    *link = channel->next[side];
     channel->side[side] = NULL;
+    atomic_fetch_sub_explicit(&actor->channel_count, 1, memory_order_relaxed);
+}
+
+enum status channel_check_room(const struct actor *actor, struct error *error) {
+    uint32_t count = atomic_load_explicit(&actor->channel_count, memory_order_relaxed);
+    if (count < actor->program->manifest->limits.channels) {
+        return OK;
+    }
+    return error_set(error, ERR_LIMIT, "actor %s has %u channels already (limits.channels)",
+                     actor_id(actor), count);
 }
 
 struct channel *channel_new(struct actor *opener, struct completion *wait) {
@@ -79,56 +98,108 @@ void channel_refuse(struct channel *channel, enum status status, const char *tex
     }
 }
 
+bool channel_deliver(struct channel *channel, struct actor *acceptor) {
+    if (channel->state != CHANNEL_OPENING) {
+        return false;
+    }
+    struct error error = {0};
+    enum status status = channel_check_room(acceptor, &error);
+    if (status != OK) {
+        channel_refuse(channel, status, error.message);
+        return false;
+    }
+    list_add(channel, 1, acceptor);
+    return true;
+}
+
+struct message *channel_notice(struct channel *channel, size_t side, struct actor *target) {
+    if (!target->program->exports[EXPORT_CHANNEL_CLOSE].is_present) {
+        return NULL;
+    }
+    struct message *notice = message_new(MESSAGE_CHANNEL_CLOSE, slice_of(NULL, 0));
+    notice->channel = channel_ref(channel);
+    notice->side = (uint8_t)side;
+    notice->target = actor_ref(target);
+    atomic_fetch_add_explicit(&target->channel_count, 1, memory_order_relaxed);
+    return notice;
+}
+
+// Adds the notice, which may be NULL, as one that the actor's last event caused.
+static void add_notice(struct message *notice, struct actor *by, struct message **notices) {
+    if (notice != NULL) {
+        notice->sender = bytes_ref(by->id);
+        notice->sender_seq = by->head.next_seq - 1;
+        notice->sender_index = by->event_messages++;
+        notice->next = *notices;
+        *notices = notice;
+    }
+}
+
+// Why an accepted channel cannot be opened all the same; NULL: it can. A counted first message has
+// its room in the opener's mailbox then.
+static const char *check_opener(struct channel *channel, struct message *first) {
+    struct actor *opener = channel->side[0];
+    if (first == NULL) {
+        return NULL;
+    }
+    if (first->size > opener->program->manifest->limits.message_bytes) {
+        return "the first message is over the opener's limits.message_bytes";
+    }
+    if (!mailbox_reserve(opener, first->size)) {
+        return "the opener's mailbox has no room for the first message";
+    }
+    first->is_counted = true;
+    return NULL;
+}
+
 void channel_decide(struct actor *acceptor, struct channel *channel, bool is_accepted,
                     struct slice refusal, struct message *first, struct message **notices) {
     struct completion *opener = channel->opener;
     bool is_wanted = opener != NULL && opener->is_armed && channel->state == CHANNEL_OPENING;
+    bool was_accepted = is_accepted;
     channel->opener = NULL;
-    if (is_wanted && first != NULL &&
-        first->size > channel->side[0]->program->manifest->limits.message_bytes) {
-        is_accepted = false;
-        refusal = slice_text("the first message is over the opener's limits.message_bytes");
-    }
-    if (!is_wanted || !is_accepted) {
-        if (first != NULL) {
+    if (is_wanted && is_accepted) {
+        if (first != NULL &&
+            !channel->side[0]->program->exports[EXPORT_CHANNEL_MESSAGE].is_present) {
             message_free(first);
+            first = NULL;
         }
-        if (is_wanted) {
-            completion_finish(
-                opener, ERR_DENIED,
-                refusal.size > 0 ? bytes_copy(refusal) : text_bytes("channel was refused"));
-        }
-        return;
+        const char *reason = check_opener(channel, first);
+        is_accepted = reason == NULL;
+        refusal = reason != NULL ? slice_text(reason) : refusal;
     }
-    channel->state = CHANNEL_OPEN;
-    list_add(channel, 1, acceptor);
-    struct actor *other = channel->side[0];
-    if (first != NULL) {
-        if (other->program->exports[EXPORT_CHANNEL_MESSAGE].is_present) {
+    if (is_wanted && is_accepted) {
+        channel->state = CHANNEL_OPEN;
+        if (first != NULL) {
             first->channel = channel_ref(channel);
-            first->target = actor_ref(other);
+            first->target = actor_ref(channel->side[0]);
             first->next = *notices;
             *notices = first;
-        } else {
-            message_free(first);
         }
+        completion_finish(opener, OK, NULL);
+        return;
     }
-    completion_finish(opener, OK, NULL);
+    if (first != NULL) {
+        message_free(first);
+    }
+    if (was_accepted) {
+        add_notice(channel_notice(channel, 1, acceptor), acceptor, notices);
+    }
+    list_remove(channel, 1);
+    if (is_wanted) {
+        completion_finish(
+            opener, ERR_DENIED,
+            refusal.size > 0 ? bytes_copy(refusal) : text_bytes("channel was refused"));
+    }
 }
 
 void channel_close_all(struct actor *actor, struct message **notices) {
     while (actor->channels != NULL) {
         struct channel *channel = channel_ref(actor->channels);
-        struct actor *other = channel->side[1 - side_of(channel, actor)];
-        if (channel->state == CHANNEL_OPEN && other != NULL &&
-            other->program->exports[EXPORT_CHANNEL_CLOSE].is_present) {
-            struct message *notice = message_new(MESSAGE_CHANNEL_CLOSE, slice_of(NULL, 0));
-            notice->sender = bytes_ref(actor->id);
-            notice->sender_seq = actor->head.next_seq - 1;
-            notice->channel = channel_ref(channel);
-            notice->target = actor_ref(other);
-            notice->next = *notices;
-            *notices = notice;
+        size_t other_side = 1 - side_of(channel, actor);
+        struct actor *other = channel->side[other_side];
+        if (channel->state == CHANNEL_OPEN && other != NULL) {
+            add_notice(channel_notice(channel, other_side, other), actor, notices);
         }
         channel_forget(channel);
         channel_unref(channel);

@@ -50,6 +50,18 @@ void actor_call_end(struct actor *self, const struct value *result) {
     turn->call_name = NULL;
 }
 
+struct slice actor_error_text(const struct actor *self, const struct error *error) {
+    struct slice whole = bytes_slice(self->turn->refusal);
+    struct slice text = slice_text(error->message);
+    // What was cut has this length, and the cut text is made again to tell whether it is this one.
+    if (whole.size >= ERROR_MESSAGE_MAX) {
+        struct error cut = {0};
+        error_set(&cut, error->code, "%.*s", (int)whole.size, (const char *)whole.data);
+        return strcmp(cut.message, error->message) == 0 ? whole : text;
+    }
+    return text;
+}
+
 struct log_job {
     const struct actor *self;
     struct slice text;

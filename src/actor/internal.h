@@ -53,9 +53,8 @@ const char *export_name(enum export_kind kind);
 // by those actors and by the authorities derived from it. Lock, but for what never changes.
 struct authority {
     uint64_t references;
-    struct authority *parent;         // keeps; NULL for the node's own
-    struct authority *next_sibling;   // in the parent's list
-    struct authority *first_derived;  // borrowed: each leaves the list when it ends
+    struct authority *parent;  // keeps; NULL for the node's own
+    struct map derived;        // by the program's address; borrowed: each leaves when it ends
     // never changes
     struct program *program;  // keeps; NULL for the node's own
     struct arena arena;
@@ -84,7 +83,22 @@ struct program *program_ref(struct program *program);
 void program_unref(struct program *program);
 void program_cache_release(struct actor_system *system);
 
-// One program load for the loader thread. `done` runs there.
+// Appends the key under which a request's program is kept: its manifest and how it was named.
+void program_request_key(const struct program_request *request, struct buf *key);
+
+// loader.c
+enum { LOADER_THREADS_LEAST = 2, LOADER_THREADS_MOST = 4 };
+struct load_group;
+struct loader {
+    pthread_t threads[LOADER_THREADS_MOST];
+    uint32_t thread_count;
+    pthread_mutex_t lock;  // for what follows
+    pthread_cond_t wake;
+    struct map groups;  // key of the request -> group with its jobs
+    struct load_group *queue, **queue_end;
+    bool is_ending;
+};
+// One program load. `done` runs on a thread of the loader.
 struct load_job {
     struct load_job *next;
     struct program_request request;
@@ -93,27 +107,34 @@ struct load_job {
     void (*done)(struct load_job *job);
 };
 void loader_start(struct actor_system *system);
-// Ends the thread; the jobs left fail. Again: nothing.
+// Ends the threads; the jobs left fail. Again: nothing.
 void loader_stop(struct actor_system *system);
+// After loader_stop.
+void loader_release(struct actor_system *system);
+// Any thread. The job must last until its `done`.
 void loader_submit(struct actor_system *system, struct load_job *job);
 
 // ---- completions -------------------------------------------------------------------------------
 
 // Somebody waits for one answer: a parked turn, or a thread outside. All fields under lock.
 struct completion {
-    struct completion *next;       // in the list it is linked to
-    struct completion **previous;  // NULL: in no list
+    struct completion_list *list;  // NULL: in none
+    struct completion *next, *previous;
     bool is_armed;
     void (*done)(struct completion *completion);
     enum status status;
     struct bytes *value;  // the answer, or the error's text
 };
-void completion_link(struct completion *completion, struct completion **list);
+// Those who wait for one thing; who waited first is served first. Lock.
+struct completion_list {
+    struct completion *first, *last;
+};
+void completion_link(struct completion *completion, struct completion_list *list);
 void completion_unlink(struct completion *completion);
 // Lock held. Takes `value`. Nothing happens when it is not armed.
 void completion_finish(struct completion *completion, enum status status, struct bytes *value);
 // Lock held. Finishes all in the list with an error of this text.
-void completion_fail_all(struct completion **list, enum status status, const char *text);
+void completion_fail_all(struct completion_list *list, enum status status, const char *text);
 
 // ---- messages ----------------------------------------------------------------------------------
 
@@ -153,6 +174,7 @@ struct message {
     bool is_counted;  // against the mailbox limits
     bool has_body;    // child exit data, optional reply
     uint8_t status;   // of EFFECT_REPLY: enum status
+    uint8_t side;     // of messages on a channel: the receiver's
     uint32_t size;    // bytes
     uint8_t body[];
 };
@@ -173,10 +195,11 @@ struct request {
     _Atomic uint32_t references;
     char id[ACTOR_UUID_BYTES];
     enum request_state state;
-    struct completion *requester;     // NULL: gone
-    struct bytes *requester_id;       // keeps; NULL: from outside
-    struct actor *target;             // while DELIVERED: in whose list it is; borrowed
-    struct request *next, *previous;  // in target's list, oldest first
+    struct completion *requester;               // NULL: gone
+    struct bytes *requester_id;                 // keeps; NULL: from outside
+    struct actor *target;                       // while DELIVERED: in whose list it is; borrowed
+    struct request *next, *previous;            // in target's list, oldest first
+    struct request *gone_next, *gone_previous;  // of those without a requester
     struct actor_system *system;
 };
 struct request *request_new(struct actor_system *system, struct completion *requester,
@@ -188,6 +211,9 @@ void request_finish(struct request *request, enum status status, struct bytes *v
 void request_abandon(struct request *request);
 // Lock held. Fails every delivered request of the actor.
 void request_fail_delivered(struct actor *actor, const char *text);
+// Lock held, before the turn that handles it. False: the target has as many unanswered ones as it
+// may; the requester was told.
+bool request_check_room(struct request *request, struct actor *target);
 // Lock held. Puts it among the requests of `target` that wait for an answer; again: nothing.
 void request_deliver(struct request *request, struct actor *target);
 // Owner, or on the fiber. The same for the request that the actor's turn handles, which stands
@@ -207,19 +233,30 @@ struct channel {
     _Atomic uint32_t references;
     char id[ACTOR_UUID_BYTES];
     enum channel_state state;
-    struct actor *side[2];      // opener, acceptor; borrowed: NULL once that side ended
-    struct channel *next[2];    // in that side's list
+    struct actor *side[2];                  // opener, acceptor; borrowed: NULL once that side ended
+    struct channel *next[2], *previous[2];  // in that side's list
+    uint32_t instance[2];  // of that side; written and read by it: a later instance has no part
     struct completion *opener;  // waits for the consent; NULL: none waits
 };
 struct channel *channel_ref(struct channel *channel);
 void channel_unref(struct channel *channel);
 // Lock held. A channel that `opener` asks for; gives a reference.
 struct channel *channel_new(struct actor *opener, struct completion *wait);
+// ERR_LIMIT when the actor takes part in as many as it may.
+enum status channel_check_room(const struct actor *actor, struct error *error);
+// Lock held. The acceptor is about to decide. False: it need not, the opener is gone or was told
+// that there is no room.
+bool channel_deliver(struct channel *channel, struct actor *acceptor);
+// Lock held, before the channel is forgotten: tells `target`, its side number `side`, that it is
+// closed. Its place among target's channels is kept until the message was taken. NULL: it does not
+// want to know.
+struct message *channel_notice(struct channel *channel, size_t side, struct actor *target);
 // Lock held. Takes it out of the map and of both sides' lists.
 void channel_forget(struct channel *channel);
 // Lock held: the actor died; the other sides are told, in `notices` (to be pushed after unlock).
 void channel_close_all(struct actor *actor, struct message **notices);
-// Lock held. What became of a handle-channel-open turn.
+// Lock held. What became of a handle-channel-open turn. `first` (takes, may be NULL) is for the
+// opener. An acceptance that comes to nothing is told to the acceptor, in `notices`.
 void channel_decide(struct actor *acceptor, struct channel *channel, bool is_accepted,
                     struct slice refusal, struct message *first, struct message **notices);
 void channel_refuse(struct channel *channel, enum status status, const char *text);
@@ -235,6 +272,7 @@ struct turn {
     struct sched_fiber *fiber;
     struct wasm_context context;
     enum export_kind kind;
+    bool is_fresh;            // its fiber was not entered yet
     bool is_instantiation;    // makes the instance instead of calling an export
     struct message *message;  // takes; NULL for init and instantiation
     volatile enum turn_phase phase;
@@ -260,6 +298,7 @@ struct turn {
     struct completion wait;  // lock
     _Atomic bool wait_done;  // release by the finisher, acquire by the worker
     struct sched_timer timer;
+    struct bytes *refusal;     // keeps; the whole text of the last wait that failed, or NULL
     uint64_t timer_ns;         // from the end of the leg; 0: no timer
     enum status timer_status;  // OK when the timer is what is waited for
     // Work asked of the worker's own stack.
@@ -302,7 +341,10 @@ struct actor {
     struct message *ready;      // taken from the inbox, oldest first
     struct actor *last_target;  // keeps; most recent send's
     void *host_data;
-    uint32_t tokens;  // activity held (system.c)
+    uint32_t tokens;           // activity held (system.c)
+    uint32_t deferred;         // control bits that could not be acted on yet
+    uint32_t instance_number;  // of this run; a crash or restart begins the next
+    uint32_t event_messages;   // that its last event caused, so far: the next one has this index
     bool is_first_start;
     bool has_begun;       // this run has its first event
     bool has_backoff;     // its timer is armed, and holds a token
@@ -319,8 +361,11 @@ struct actor {
     _Atomic uint32_t status;
     _Atomic(struct message *) inbox;  // pushed by anyone, newest first
     _Atomic uint64_t queued;  // counted messages and their bytes, reserved before they are pushed
-    _Atomic uint64_t error_notices;  // of children, in the mailbox
+    _Atomic uint64_t child_notices;  // in the mailbox, and that of the turn in progress
+    _Atomic bool has_held;           // children hold notices for it
+    _Atomic bool is_holding;         // it holds one itself: no turn begins
     _Atomic bool has_room_waiters;
+    _Atomic uint32_t channel_count;  // it takes part in, or was not told yet that they are closed
     _Atomic bool is_made;            // actor_create is through: its life may begin
     _Atomic bool stop_requested;     // as CONTROL_STOP, stays set: later waits fail
     _Atomic(struct turn *) current;  // as `turn`, for those who want to interrupt it: see turn_end
@@ -330,13 +375,19 @@ struct actor {
     struct actor *parent, *first_child, *next_sibling, *previous_sibling;
     uint32_t child_count;
     struct request *outstanding_first, *outstanding_last;
-    uint32_t gone_requests;  // of these, those whose requester is gone
+    _Atomic uint32_t outstanding_count;  // lock; read by its owner without
+    uint32_t gone_count;  // of these, those whose requester is gone: who left first stands first
+    struct request *gone_first, *gone_last;
     struct channel *channels;
-    struct actor *waits_for;      // edge of the wait graph; borrowed: registered while it is one
-    struct completion *waiting;   // of the parked turn, while it is armed
-    struct completion *starters;  // wait for init to return
-    struct completion *stoppers;  // wait for the end
-    struct completion *room_waiters;
+    struct held_notice *held;                    // its own
+    struct held_notice *held_first, *held_last;  // those for it
+    struct gate_list *gate;                      // where it waits; NULL: nowhere
+    struct actor *gate_next, *gate_previous;
+    struct actor *waits_for;     // edge of the wait graph; borrowed: registered while it is one
+    struct completion *waiting;  // of the parked turn, while it is armed
+    struct completion_list starters;  // wait for init to return
+    struct completion_list stoppers;  // wait for the end
+    struct completion_list room_waiters;
     bool is_external_stop;    // not asked for by its parent
     const char *stop_reason;  // static text; NULL: ordinary
     // Restarts by policy that it ruled: of its children, and of a root its own.
@@ -349,27 +400,35 @@ struct actor {
     struct actor *next_dead;
 };
 
+// Actors that wait for the same thing (gate.c). Lock.
+struct gate_list {
+    struct actor *first, *last;
+};
+
 struct actor_system {
     struct actor_config config;
     pthread_mutex_t lock;
     pthread_cond_t changed;  // idle, or an actor is gone
     struct map actors;       // lock: id -> actor (keeps)
     struct map channels;     // lock: id -> channel (keeps)
+    struct map requests;     // lock: id -> delivered request (borrowed)
     struct actor *roots;     // lock: linked by siblings
     struct actor *dead;      // lock: no references left; freed once their task is idle
     struct authority node;   // the node's own bound
     _Atomic int64_t busy;    // activity tokens; 0: idle
     _Atomic uint32_t idle_waiters;
-    _Atomic uint32_t parked;  // turns that wait, each with a stack of its own
-    uint32_t parked_most;     // fewer than there are stacks, so that turns can always begin
-    // program cache and loader
+    _Atomic uint32_t parked;      // turns that wait, each with a stack of its own
+    uint32_t parked_most;         // fewer than there are stacks, so that turns can always begin
+    struct gate_list gate_log;    // lock: actors that wait until the log is less behind
+    struct gate_list gate_stack;  // lock: and for a stack
+    struct sched_timer gate_timer;
+    bool is_gate_watched;      // lock: the timer is armed
+    uint64_t stack_warned_ns;  // lock: when the last warning was logged; 0: never
+    // programs
     pthread_mutex_t program_lock;
     struct map programs;    // key -> cache entry (program.c)
     struct map components;  // key -> cache entry
-    pthread_t loader;
-    pthread_cond_t loader_wake;
-    struct load_job *jobs, **jobs_end;
-    bool loader_ends;
+    struct loader loader;
     struct turn_cache *turns;  // one per slot of the scheduler (turn.c)
     uint32_t turn_slots;
 };
@@ -405,6 +464,11 @@ void mailbox_push_all(struct message *messages);
 // ERR_LIMIT when a message is larger than the actor's limits.message_bytes.
 enum status mailbox_check_size(const struct actor *actor, struct slice message,
                                struct error *error);
+// Owner.
+static inline bool mailbox_is_empty(const struct actor *actor) {
+    return actor->ready == NULL &&
+           atomic_load_explicit(&actor->inbox, memory_order_relaxed) == NULL;
+}
 // Owner. NULL when empty.
 struct message *mailbox_next(struct actor *actor);
 // After a message was taken, or dropped: gives its room back, lets a waiting sender try again.
@@ -437,6 +501,44 @@ enum status turn_wait(struct turn *turn, struct actor *edge, struct message *eff
 // Prepares the turn's completion for a wait. Lock held.
 struct completion *turn_prepare_wait(struct turn *turn);
 
+// Lock held. `self` waits for `edge` from now on and cannot be refused: when that closes a circle,
+// another wait in it fails, with an error that names the circle.
+void wait_break_cycle(struct actor *self, struct actor *edge);
+// Owner, no turn in progress. Makes sure that a turn can begin. False: there is no stack now, and
+// the actor will be woken to try again.
+bool turn_reserve(struct actor *actor);
+
+// gate.c
+// Owner. True: the log is too far behind, and the actor will be woken when it is not.
+bool gate_log_is_shut(struct actor *actor);
+// Owner. The actor will be woken to try again.
+void gate_wait_for_stack(struct actor *actor, const char *reason);
+// Lock held. It waits no longer.
+void gate_leave(struct actor *actor);
+
+// notice.c
+// A notice that waits outside of the parent's mailbox, of a child that waits with it. Lock.
+struct held_notice {
+    struct held_notice *next, *previous;  // for the same parent, oldest first
+    struct actor *child;
+    struct message *message;
+};
+static inline bool message_is_notice(const struct message *message) {
+    return message->kind >= MESSAGE_CHILD_ERROR && message->kind <= MESSAGE_CHILD_STOP;
+}
+// Lock held. Adds a notice about the child to those to be pushed after unlock, if its parent wants
+// such notices; an error may be held instead.
+void notice_add(struct actor *child, enum message_kind kind, bool has_body, struct slice body,
+                struct message **notices);
+// Lock held, at the child's end. Adds the notice that it holds, if any.
+void notice_release(struct actor *child, struct message **notices);
+// Owner: an export returned err.
+void notice_error(struct actor *child, struct slice text);
+// After a notice was taken from the parent's mailbox: children that hold one go on.
+void notice_consumed(struct actor *parent);
+// On the fiber: ERR_LIMIT when so many notices wait that no new child may live.
+enum status notice_check_room(struct actor *parent, struct error *error);
+
 // record.c
 void record_value(struct buf *out, const struct component_type *type, const struct value *value);
 void record_call(struct turn *turn, const struct value *result);
@@ -464,8 +566,6 @@ bool lifecycle_step(struct actor *actor);
 void lifecycle_started(struct actor *actor, bool is_good, const char *reason);
 // Owner: a turn trapped or broke a limit.
 void lifecycle_crashed(struct actor *actor, const char *reason);
-// Owner: export returned err.
-void lifecycle_notify_error(struct actor *actor, struct slice text);
 void lifecycle_set_state(struct actor *actor, struct bytes *state);
 // The turn in progress gets its last time. Lock held, or owner.
 void lifecycle_watch_stop(struct actor *actor);

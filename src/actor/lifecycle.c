@@ -21,16 +21,18 @@ static const struct manifest_supervision node_supervision = {.strategy = MANIFES
 // ---- creation
 // ------------------------------------------------------------------------------------
 
+// The key of a parent authority's map; borrows the pointer.
+static struct slice program_key(struct program *const *program) {
+    return slice_of(program, sizeof *program);
+}
+
 // Lock held. Gives a reference to the authority of actors that run `program` under `parent`.
 static struct authority *derive_authority(struct authority *parent, struct program *program,
                                           const struct manifest *parent_manifest) {
-    struct authority *at = parent->first_derived;
-    while (at != NULL && at->program != program) {
-        at = at->next_sibling;
-    }
-    if (at != NULL) {
-        at->references++;
-        return at;
+    struct authority *known = map_get(&parent->derived, program_key(&program));
+    if (known != NULL) {
+        known->references++;
+        return known;
     }
     struct authority *made = xcalloc(1, sizeof *made);
     arena_init(&made->arena, UINT64_MAX);
@@ -49,8 +51,9 @@ static struct authority *derive_authority(struct authority *parent, struct progr
     // The lists in `bound` may be the parent's.
     made->parent = parent;
     parent->references++;
-    made->next_sibling = parent->first_derived;
-    parent->first_derived = made;
+    bool is_new = map_add(&parent->derived, program_key(&program), made);
+    assert(is_new);
+    (void)is_new;
     return made;
 }
 
@@ -59,11 +62,7 @@ static struct authority *authority_drop(struct authority *authority) {
     if (--authority->references > 0 || authority->parent == NULL) {
         return NULL;
     }
-    struct authority **link = &authority->parent->first_derived;
-    while (*link != authority) {
-        link = &(*link)->next_sibling;
-    }
-    *link = authority->next_sibling;
+    (void)map_remove(&authority->parent->derived, program_key(&authority->program));
     return authority;
 }
 
@@ -76,6 +75,7 @@ void authority_unref(struct actor_system *system, struct authority *authority) {
         if (ended != NULL) {
             program_unref(ended->program);
             arena_release(&ended->arena);
+            map_release(&ended->derived);
             free(ended);
         }
     }
@@ -221,6 +221,10 @@ enum status actor_create(struct actor_system *system, struct actor *parent, stru
     if (parent != NULL &&
         (actor_status(parent) == ACTOR_STOPPED || atomic_load(&parent->stop_requested))) {
         status = error_set(error, ERR_STOPPING, "actor is stopping");
+    } else if (parent != NULL &&
+               parent->child_count >= parent->program->manifest->limits.children) {
+        status = error_set(error, ERR_LIMIT, "the actor has %u children already (limits.children)",
+                           parent->child_count);
     } else if (map_get(&system->actors, bytes_slice(actor->id)) != NULL) {
         status = error_set(error, ERR_EXISTS, "an actor with the id %s is running already", id);
     } else {
@@ -275,58 +279,14 @@ static void drop_instance(struct actor *actor) {
     }
 }
 
-// Lock held. A notice about the actor for its parent, if the parent wants such notices.
-static void notice_for_parent(struct actor *actor, enum message_kind kind, bool has_body,
-                              struct slice body, struct message **notices) {
-    struct actor *parent = actor->parent;
-    if (parent == NULL || !parent->program->exports[kind].is_present ||
-        atomic_load(&parent->stop_requested)) {
-        return;
-    }
-    uint64_t most = parent->program->manifest->limits.message_bytes;
-    if (kind == MESSAGE_CHILD_ERROR && body.size > most) {
-        body.size = (size_t)most;  // a child's long text is no reason for its parent to crash
-    }
-    if (kind == MESSAGE_CHILD_ERROR) {
-        // Relaxed: a bound on memory that orders nothing.
-        atomic_fetch_add_explicit(&parent->error_notices, 1, memory_order_relaxed);
-    }
-    struct message *notice = message_new(kind, body);
-    notice->has_body = has_body;
-    notice->child = bytes_ref(actor->id);
-    notice->sender = bytes_ref(actor->id);
-    notice->sender_seq = actor->head.next_seq - 1;
-    notice->target = actor_ref(parent);
-    notice->next = *notices;
-    *notices = notice;
-}
-
-// Everything others have with this instance ends: delivered requests, channels, children.
+// Lock held. Everything others have with this instance ends: delivered requests, channels,
+// children.
 static void cut_relations(struct actor *actor, const char *text, struct message **notices) {
+    actor->instance_number++;
     request_fail_delivered(actor, text);
     channel_close_all(actor, notices);
     for (struct actor *child = actor->first_child; child != NULL; child = child->next_sibling) {
         actor_request_stop(child, false, "its parent ended");
-    }
-}
-
-void lifecycle_notify_error(struct actor *actor, struct slice text) {
-    struct message *notices = NULL;
-    system_lock(actor->system);
-    // Notices need no room in the mailbox, and a child may fail as often as it likes: past as many
-    // as the mailbox has room for, the parent has enough to read. Crashes are always told.
-    struct actor *parent = actor->parent;
-    bool is_flood =
-        parent != NULL && atomic_load_explicit(&parent->error_notices, memory_order_relaxed) >=
-                              parent->program->manifest->limits.mailbox_messages;
-    if (!is_flood) {
-        notice_for_parent(actor, MESSAGE_CHILD_ERROR, true, text, &notices);
-    }
-    system_unlock(actor->system);
-    mailbox_push_all(notices);
-    if (is_flood) {
-        log_line(LOG_WARNING, "actor %s: its parent is not told of an error: it has too many",
-                 actor_id(actor));
     }
 }
 
@@ -407,11 +367,13 @@ static void finish_stop(struct actor *actor) {
     system_lock(system);
     cut_relations(actor, "the actor has stopped", &notices);
     if (actor->wants_shutdown) {
-        notice_for_parent(actor, MESSAGE_CHILD_EXIT, actor->has_exit_data,
-                          bytes_slice(actor->exit_data), &notices);
+        notice_add(actor, MESSAGE_CHILD_EXIT, actor->has_exit_data, bytes_slice(actor->exit_data),
+                   &notices);
     } else if (actor->is_external_stop) {
-        notice_for_parent(actor, MESSAGE_CHILD_STOP, false, slice_of(NULL, 0), &notices);
+        notice_add(actor, MESSAGE_CHILD_STOP, false, slice_of(NULL, 0), &notices);
     }
+    notice_release(actor, &notices);
+    gate_leave(actor);
     struct actor *parent = actor->parent;
     bool is_root = parent == NULL;
     bool parent_waits = parent != NULL && atomic_load(&parent->stop_requested);
@@ -419,8 +381,8 @@ static void finish_stop(struct actor *actor) {
     map_remove(&system->actors, bytes_slice(actor->id));
     atomic_store(&actor->status, ACTOR_STOPPED);
     completion_fail_all(&actor->stoppers, OK, NULL);
-    while (actor->starters != NULL && actor->start_error != NULL) {
-        completion_finish(actor->starters, ERR_GUEST, bytes_ref(actor->start_error));
+    while (actor->starters.first != NULL && actor->start_error != NULL) {
+        completion_finish(actor->starters.first, ERR_GUEST, bytes_ref(actor->start_error));
     }
     completion_fail_all(&actor->starters, ERR_STOPPING, "actor has stopped");
     completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor has stopped");
@@ -458,8 +420,8 @@ void lifecycle_started(struct actor *actor, bool is_good, const char *reason) {
         actor->is_first_start = false;
         atomic_store(&actor->status, ACTOR_RUNNING);
         system_lock(actor->system);
-        while (actor->starters != NULL) {
-            completion_finish(actor->starters, OK, bytes_ref(actor->id));
+        while (actor->starters.first != NULL) {
+            completion_finish(actor->starters.first, OK, bytes_ref(actor->id));
         }
         system_unlock(actor->system);
         return;
@@ -472,7 +434,7 @@ void lifecycle_started(struct actor *actor, bool is_good, const char *reason) {
         return;
     }
     // Whoever started it is told when it is gone, and may then use its id again.
-    actor->start_error = text_bytes("%s", reason);
+    actor->start_error = bytes_copy(slice_text(reason));
     actor->stop_reason = "init failed";
     begin_stop(actor);
 }
@@ -590,7 +552,7 @@ void lifecycle_crashed(struct actor *actor, const char *reason) {
     buf_format(&told, "the actor has crashed: %s", reason);
     system_lock(system);
     cut_relations(actor, buf_text(&told), &notices);
-    notice_for_parent(actor, MESSAGE_CHILD_ERROR, true, slice_text(reason), &notices);
+    notice_add(actor, MESSAGE_CHILD_ERROR, true, slice_text(reason), &notices);
     if (decision == CRASH_ESCALATE) {
         actor_control(actor->parent, CONTROL_CRASH);
         if (actor->parent->waiting != NULL) {
@@ -646,12 +608,13 @@ static bool has_children(struct actor *actor) {
 
 bool lifecycle_step(struct actor *actor) {
     // Relaxed look first: the common case is that nothing is asked.
-    uint32_t bits = 0;
+    uint32_t bits = actor->deferred;
+    actor->deferred = 0;
     if (atomic_load_explicit(&actor->control, memory_order_relaxed) != 0) {
         if (!atomic_load_explicit(&actor->is_made, memory_order_acquire)) {
             return false;  // its maker wakes it
         }
-        bits = atomic_exchange(&actor->control, 0);
+        bits |= atomic_exchange(&actor->control, 0);
         actor->tokens++;
     }
     if (actor_status(actor) == ACTOR_STOPPED) {
@@ -674,11 +637,20 @@ bool lifecycle_step(struct actor *actor) {
         return true;
     }
     if ((bits & CONTROL_RESTART) != 0) {
+        if (!turn_reserve(actor)) {
+            actor->deferred = bits & (CONTROL_RESTART | CONTROL_START);
+            return false;
+        }
         restart_now(actor);
         return true;
     }
     // A back-off may have ended while the parent's restart was under way.
     if ((bits & CONTROL_START) != 0 && !is_up && actor_status(actor) != ACTOR_CRASHED) {
+        if (atomic_load_explicit(&actor->is_holding, memory_order_acquire) ||
+            gate_log_is_shut(actor) || !turn_reserve(actor)) {
+            actor->deferred = CONTROL_START;
+            return false;
+        }
         start(actor);
         return true;
     }

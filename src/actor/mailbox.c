@@ -62,8 +62,11 @@ bool mailbox_reserve(struct actor *target, uint64_t size) {
 }
 
 void mailbox_consumed(struct actor *actor, const struct message *message) {
-    if (message->kind == MESSAGE_CHILD_ERROR) {
-        atomic_fetch_sub_explicit(&actor->error_notices, 1, memory_order_relaxed);
+    if (message_is_notice(message)) {
+        notice_consumed(actor);
+    }
+    if (message->kind == MESSAGE_CHANNEL_CLOSE) {
+        atomic_fetch_sub_explicit(&actor->channel_count, 1, memory_order_relaxed);
     }
     if (!message->is_counted) {
         return;
@@ -75,10 +78,10 @@ void mailbox_consumed(struct actor *actor, const struct message *message) {
         return;
     }
     system_lock(actor->system);
-    if (actor->room_waiters != NULL) {
-        completion_finish(actor->room_waiters, OK, NULL);
+    if (actor->room_waiters.first != NULL) {
+        completion_finish(actor->room_waiters.first, OK, NULL);
     }
-    if (actor->room_waiters == NULL) {
+    if (actor->room_waiters.first == NULL) {
         atomic_store(&actor->has_room_waiters, false);
     }
     system_unlock(actor->system);

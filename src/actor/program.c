@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs: a manifest and its component, checked against each other, compiled and linked.
 //
-// Loading may take seconds (a compiler runs), so actors that spawn wait while a loader thread
-// works. What was loaded is kept by the names it was asked for with, and used again as long as the
-// files behind are unchanged (device, inode, change time, size).
+// Loading may take seconds (a compiler runs), so actors that spawn wait while the loader works
+// (loader.c). What was loaded is kept by the names it was asked for with, and used again as long as
+// the files behind are unchanged (device, inode, change time, size).
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -163,8 +163,7 @@ struct cached_component {
     struct component *component;
 };
 
-// The key under which a request's program is kept.
-static void request_key(const struct program_request *request, struct buf *key) {
+void program_request_key(const struct program_request *request, struct buf *key) {
     buf_format(key, "%s\n%s\n", request->folder != NULL ? request->folder : "",
                request->confined_to != NULL ? request->confined_to : "");
     buf_append_slice(key, request->manifest);
@@ -176,7 +175,7 @@ bool program_try_cached(struct actor_system *system, const struct program_reques
         return false;
     }
     struct buf key = {0};
-    request_key(request, &key);
+    program_request_key(request, &key);
     bool found = false;
     pthread_mutex_lock(&system->program_lock);
     struct cached_program *cached = map_get(&system->programs, buf_slice(&key));
@@ -220,7 +219,7 @@ static void remember_program(struct actor_system *system, const struct program_r
         return;
     }
     struct buf key = {0};
-    request_key(request, &key);
+    program_request_key(request, &key);
     pthread_mutex_lock(&system->program_lock);
     struct cached_program *old = map_remove(&system->programs, buf_slice(&key));
     if (old == NULL && system->programs.live_count >= PROGRAMS_MOST) {
@@ -433,65 +432,4 @@ enum status program_load(struct actor_system *system, const struct program_reque
     }
     free(path);
     return status;
-}
-
-// ---- the loader thread
-// ---------------------------------------------------------------------------
-
-static void *loader_main(void *argument) {
-    struct actor_system *system = argument;
-    pthread_mutex_lock(&system->program_lock);
-    for (;;) {
-        while (system->jobs == NULL && !system->loader_ends) {
-            pthread_cond_wait(&system->loader_wake, &system->program_lock);
-        }
-        struct load_job *job = system->jobs;
-        if (job == NULL) {
-            break;
-        }
-        system->jobs = job->next;
-        if (system->jobs == NULL) {
-            system->jobs_end = &system->jobs;
-        }
-        bool ends = system->loader_ends;
-        pthread_mutex_unlock(&system->program_lock);
-        // At the end nobody waits for a program any more, and a compiler may take long.
-        if (ends) {
-            error_set(&job->error, ERR_STOPPING, "the node is stopping");
-        } else if (program_load(system, &job->request, &job->program, &job->error) != OK) {
-            job->program = NULL;
-        }
-        job->done(job);
-        pthread_mutex_lock(&system->program_lock);
-    }
-    pthread_mutex_unlock(&system->program_lock);
-    return NULL;
-}
-
-void loader_start(struct actor_system *system) {
-    system->jobs_end = &system->jobs;
-    if (pthread_create(&system->loader, NULL, loader_main, system) != 0) {
-        fatal("cannot start the loader thread");
-    }
-}
-
-void loader_stop(struct actor_system *system) {
-    pthread_mutex_lock(&system->program_lock);
-    bool has_ended = system->loader_ends;
-    system->loader_ends = true;
-    pthread_cond_signal(&system->loader_wake);
-    pthread_mutex_unlock(&system->program_lock);
-    if (has_ended) {
-        return;
-    }
-    pthread_join(system->loader, NULL);
-}
-
-void loader_submit(struct actor_system *system, struct load_job *job) {
-    pthread_mutex_lock(&system->program_lock);
-    job->next = NULL;
-    *system->jobs_end = job;
-    system->jobs_end = &job->next;
-    pthread_cond_signal(&system->loader_wake);
-    pthread_mutex_unlock(&system->program_lock);
 }

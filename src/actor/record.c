@@ -189,6 +189,7 @@ static void record_outcome(struct buf *out, const struct turn *turn, enum leg_ou
 }
 
 static bool append(struct actor *actor, const char *type, struct slice data) {
+    actor->event_messages = 0;
     if (actor->system->config.log == NULL) {
         actor->head.next_seq++;
         return true;

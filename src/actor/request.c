@@ -29,25 +29,48 @@ void request_unref(struct request *request) {
     }
 }
 
-// Lock held. One more of the actor's requests has no requester: the oldest such are forgotten, so
+// Lock held. One more of the actor's requests has no requester. The oldest such are forgotten, so
 // that an actor that never answers does not grow for ever.
-static void count_gone(struct actor *actor) {
-    if (++actor->gone_requests <= GONE_REQUESTS_MOST) {
-        return;
+static void gone_add(struct request *request) {
+    struct actor *actor = request->target;
+    request->gone_next = NULL;
+    request->gone_previous = actor->gone_last;
+    *(actor->gone_last != NULL ? &actor->gone_last->gone_next : &actor->gone_first) = request;
+    actor->gone_last = request;
+    if (++actor->gone_count > GONE_REQUESTS_MOST) {
+        request_finish(actor->gone_first, ERR_CLOSED, NULL);
     }
-    struct request *oldest = actor->outstanding_first;
-    while (oldest->requester != NULL) {
-        oldest = oldest->next;
-    }
-    request_finish(oldest, ERR_CLOSED, NULL);
+}
+
+static void gone_remove(struct request *request, struct actor *actor) {
+    struct request *next = request->gone_next;
+    struct request *previous = request->gone_previous;
+    *(previous != NULL ? &previous->gone_next : &actor->gone_first) = next;
+    *(next != NULL ? &next->gone_previous : &actor->gone_last) = previous;
+    actor->gone_count--;
 }
 
 void request_abandon(struct request *request) {
     bool is_new = request->requester != NULL;
     request->requester = NULL;
     if (is_new && request->target != NULL) {
-        count_gone(request->target);
+        gone_add(request);
     }
+}
+
+bool request_check_room(struct request *request, struct actor *target) {
+    uint64_t most = target->program->manifest->limits.requests;
+    if (target->outstanding_count >= most && target->gone_first != NULL) {
+        // Nobody waits for that one any more.
+        request_finish(target->gone_first, ERR_CLOSED, NULL);
+    }
+    if (target->outstanding_count < most) {
+        return true;
+    }
+    request_finish(request, ERR_LIMIT,
+                   text_bytes("actor %s has %u unanswered requests already (limits.requests)",
+                              actor_id(target), target->outstanding_count));
+    return false;
 }
 
 void request_deliver(struct request *request, struct actor *target) {
@@ -62,9 +85,13 @@ void request_deliver(struct request *request, struct actor *target) {
     *(target->outstanding_last != NULL ? &target->outstanding_last->next
                                        : &target->outstanding_first) = request;
     target->outstanding_last = request;
+    target->outstanding_count++;
     atomic_fetch_add_explicit(&request->references, 1, memory_order_relaxed);
+    bool is_new = map_add(&request->system->requests, slice_text(request->id), request);
+    assert(is_new);
+    (void)is_new;
     if (request->requester == NULL) {
-        count_gone(target);
+        gone_add(request);
     }
 }
 
@@ -89,10 +116,12 @@ static bool detach(struct request *request) {
         request->next;
     *(request->next != NULL ? &request->next->previous : &target->outstanding_last) =
         request->previous;
-    request->target = NULL;
+    target->outstanding_count--;
     if (request->requester == NULL) {
-        target->gone_requests--;
+        gone_remove(request, target);
     }
+    (void)map_remove(&request->system->requests, slice_text(request->id));
+    request->target = NULL;
     return true;
 }
 
@@ -177,6 +206,11 @@ static enum status find_target(struct actor *self, struct slice id, enum export_
 // Waits for room in the target's mailbox, at most the send timeout.
 static enum status reserve_room(struct actor *self, struct actor *target, uint64_t size,
                                 struct error *error) {
+    if (mailbox_reserve(target, size)) {
+        return OK;
+    }
+    uint64_t timeout_ns = self->program->manifest->limits.send_timeout_ms * 1000000U;
+    uint64_t due = env_monotonic_ns(self->system->config.env) + timeout_ns;
     while (!mailbox_reserve(target, size)) {
         struct turn *turn = self->turn;
         system_lock(self->system);
@@ -190,10 +224,10 @@ static enum status reserve_room(struct actor *self, struct actor *target, uint64
             system_unlock(self->system);
             return OK;
         }
+        uint64_t now = env_monotonic_ns(self->system->config.env);
         // 0 ns would be no time-out at all.
-        uint64_t timeout_ms = self->program->manifest->limits.send_timeout_ms;
-        uint64_t timeout = timeout_ms != 0 ? timeout_ms * 1000000U : 1;
-        enum status status = turn_wait(turn, target, NULL, timeout, ERR_TIMEOUT, NULL, error);
+        uint64_t left = due > now ? due - now : 1;
+        enum status status = turn_wait(turn, target, NULL, left, ERR_TIMEOUT, NULL, error);
         if (status != OK) {
             return error_context(error, "the mailbox of actor %s is full", actor_id(target));
         }
@@ -296,10 +330,7 @@ enum status actor_outstanding(struct actor *self, struct arena *arena, struct sl
                               uint32_t *count, struct error *error) {
     request_deliver_current(self);
     system_lock(self->system);
-    *count = 0;
-    for (struct request *at = self->outstanding_first; at != NULL; at = at->next) {
-        ++*count;
-    }
+    *count = self->outstanding_count;
     enum status status = id_list_new(arena, *count, ids, error);
     uint32_t i = 0;
     for (struct request *at = self->outstanding_first; status == OK && at != NULL; at = at->next) {
@@ -318,11 +349,9 @@ static enum status answer(struct actor *self, struct slice id, enum status outco
     }
     request_deliver_current(self);
     system_lock(self->system);
-    struct request *request = self->outstanding_first;
-    while (request != NULL && !slice_equal_text(id, request->id)) {
-        request = request->next;
-    }
-    if (request == NULL) {
+    struct request *request = map_get(&self->system->requests, id);
+    if (request == NULL || request->target != self) {
+        request = NULL;
         status = error_set(error, ERR_NOT_FOUND, "no such request: %.*s",
                            (int)(id.size < 64 ? id.size : 64), (const char *)id.data);
     } else {
@@ -362,6 +391,9 @@ enum status actor_open_channel(struct actor *self, struct slice target_id, struc
     struct actor *target = NULL;
     struct message *message = NULL;
     enum status status = find_target(self, target_id, EXPORT_CHANNEL_OPEN, &target, error);
+    if (status == OK) {
+        status = channel_check_room(self, error);
+    }
     if (status == OK && target == self) {
         status = error_set(error, ERR_INVALID, "an actor cannot open a channel to itself");
     }
@@ -390,69 +422,87 @@ enum status actor_open_channel(struct actor *self, struct slice target_id, struc
     return status;
 }
 
-// Finds an open channel in which the caller takes part; gives a reference and the other side.
+// Lock held. An open channel in which the caller takes part, and the number of the other side.
 static enum status find_channel(struct actor *self, struct slice id, struct channel **out,
-                                struct actor **other, struct error *error) {
-    enum status status = OK;
-    system_lock(self->system);
+                                size_t *other_side, struct error *error) {
     struct channel *channel = map_get(&self->system->channels, id);
     bool takes_part = channel != NULL && (channel->side[0] == self || channel->side[1] == self);
     if (!takes_part) {
-        status = error_set(error, ERR_NOT_FOUND, "no such channel: %.*s",
-                           (int)(id.size < 64 ? id.size : 64), (const char *)id.data);
-    } else if (channel->state != CHANNEL_OPEN) {
-        status = error_set(error, ERR_CLOSED, "channel is closed");
-    } else {
-        *out = channel_ref(channel);
-        *other = actor_ref(channel->side[channel->side[0] == self ? 1 : 0]);
+        return error_set(error, ERR_NOT_FOUND, "no such channel: %.*s",
+                         (int)(id.size < 64 ? id.size : 64), (const char *)id.data);
     }
+    if (channel->state != CHANNEL_OPEN) {
+        return error_set(error, ERR_CLOSED, "channel is not open yet");
+    }
+    *out = channel;
+    *other_side = channel->side[0] == self ? 1 : 0;
+    return OK;
+}
+
+// The channel may have been closed while its message waited for room: behind the notice of that
+// nothing may follow.
+static enum status check_still_open(struct actor *self, const struct channel *channel,
+                                    struct error *error) {
+    system_lock(self->system);
+    bool is_open = channel->state == CHANNEL_OPEN;
     system_unlock(self->system);
-    return status;
+    return is_open ? OK : error_set(error, ERR_CLOSED, "channel is closed");
 }
 
 enum status actor_send_on_channel(struct actor *self, struct slice id, struct slice body,
                                   struct error *error) {
     struct channel *channel = NULL;
     struct actor *other = NULL;
-    struct message *message = NULL;
-    enum status status = find_channel(self, id, &channel, &other, error);
+    size_t side = 0;
+    system_lock(self->system);
+    enum status status = find_channel(self, id, &channel, &side, error);
+    if (status == OK) {
+        channel_ref(channel);
+        other = actor_ref(channel->side[side]);
+    }
+    system_unlock(self->system);
     if (status != OK) {
         return status;
     }
+    struct message *message = NULL;
+    uint32_t leg = self->turn->leg;
     if (!other->program->exports[EXPORT_CHANNEL_MESSAGE].is_present) {
         status = error_set(error, ERR_UNSUPPORTED, "actor does not handle %s",
                            export_name(EXPORT_CHANNEL_MESSAGE));
     } else {
         status = prepare(self, other, MESSAGE_CHANNEL, body, &message, error);
     }
-    actor_unref(other);
-    if (status != OK) {
-        channel_unref(channel);
-        return status;
+    if (status == OK && self->turn->leg != leg) {
+        status = check_still_open(self, channel, error);
     }
-    message->channel = channel;
-    turn_effect(self->turn, message);
-    return OK;
+    if (status == OK) {
+        message->channel = channel;
+        message->side = (uint8_t)side;
+        turn_effect(self->turn, message);
+    } else {
+        if (message != NULL) {
+            mailbox_consumed(other, message);
+            message_free(message);
+        }
+        channel_unref(channel);
+    }
+    actor_unref(other);
+    return status;
 }
 
 enum status actor_close_channel(struct actor *self, struct slice id, struct error *error) {
     struct channel *channel = NULL;
-    struct actor *other = NULL;
-    enum status status = find_channel(self, id, &channel, &other, error);
-    if (status != OK) {
-        return status;
-    }
+    struct message *notice = NULL;
+    size_t side = 0;
     system_lock(self->system);
-    channel_forget(channel);
-    system_unlock(self->system);
-    if (other->program->exports[EXPORT_CHANNEL_CLOSE].is_present) {
-        struct message *message = message_new(MESSAGE_CHANNEL_CLOSE, slice_of(NULL, 0));
-        message->channel = channel;
-        message->target = other;
-        turn_effect(self->turn, message);
-    } else {
-        channel_unref(channel);
-        actor_unref(other);
+    enum status status = find_channel(self, id, &channel, &side, error);
+    if (status == OK) {
+        notice = channel_notice(channel, side, channel->side[side]);
+        channel_forget(channel);
     }
-    return OK;
+    system_unlock(self->system);
+    if (notice != NULL) {
+        turn_effect(self->turn, notice);
+    }
+    return status;
 }

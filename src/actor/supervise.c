@@ -81,6 +81,10 @@ enum status actor_spawn_child(struct actor *self, struct slice manifest, enum ac
                               bool has_state, struct slice state, char id[ACTOR_ID_BYTES],
                               struct error *error) {
     const struct manifest *own = self->program->manifest;
+    enum status status = notice_check_room(self, error);
+    if (status != OK) {
+        return status;
+    }
     struct spawn *spawn = xcalloc(1, sizeof *spawn);
     atomic_init(&spawn->references, 2);
     spawn->parent = actor_ref(self);
@@ -100,7 +104,7 @@ enum status actor_spawn_child(struct actor *self, struct slice manifest, enum ac
     system_lock(self->system);
     spawn->waiter = turn_prepare_wait(self->turn);
     uint32_t leg = self->turn->leg;
-    enum status status = turn_wait(self->turn, NULL, effect, 0, ERR_TIMEOUT, &value, error);
+    status = turn_wait(self->turn, NULL, effect, 0, ERR_TIMEOUT, &value, error);
     system_lock(self->system);
     spawn->waiter = NULL;
     // A wait that began has ended a leg, and the spawn was handed over with it, or abandoned.
@@ -155,7 +159,9 @@ static enum status wait_for_child(struct actor *self, struct slice id, int effec
     }
     struct completion *wait = turn_prepare_wait(self->turn);
     completion_link(wait, effect_kind == EFFECT_STOP_CHILD ? &child->stoppers : &child->starters);
-    status = turn_wait(self->turn, child, effect, 0, ERR_TIMEOUT, NULL, error);
+    // A stop ends whatever the child waits for, this actor included: it closes no cycle.
+    struct actor *edge = effect_kind == EFFECT_STOP_CHILD ? NULL : child;
+    status = turn_wait(self->turn, edge, effect, 0, ERR_TIMEOUT, NULL, error);
     actor_unref(child);
     return status;
 }
@@ -165,7 +171,8 @@ enum status actor_stop_child(struct actor *self, struct slice child, struct erro
 }
 
 enum status actor_restart_child(struct actor *self, struct slice child, struct error *error) {
-    return wait_for_child(self, child, EFFECT_RESTART_CHILD, error);
+    enum status status = notice_check_room(self, error);
+    return status != OK ? status : wait_for_child(self, child, EFFECT_RESTART_CHILD, error);
 }
 
 enum status actor_children(struct actor *self, struct arena *arena, struct slice **ids,

@@ -23,27 +23,25 @@ struct bytes *text_bytes(const char *format, ...) {
 
 // ---- completions -------------------------------------------------------------------------------
 
-void completion_link(struct completion *completion, struct completion **list) {
-    assert(completion->previous == NULL);
-    // At the end: those who waited first are served first.
-    while (*list != NULL) {
-        list = &(*list)->next;
-    }
+void completion_link(struct completion *completion, struct completion_list *list) {
+    assert(completion->list == NULL);
+    completion->list = list;
     completion->next = NULL;
-    completion->previous = list;
-    *list = completion;
+    completion->previous = list->last;
+    *(list->last != NULL ? &list->last->next : &list->first) = completion;
+    list->last = completion;
 }
 
 void completion_unlink(struct completion *completion) {
-    if (completion->previous == NULL) {
+    struct completion_list *list = completion->list;
+    if (list == NULL) {
         return;
     }
-    *completion->previous = completion->next;
-    if (completion->next != NULL) {
-        completion->next->previous = completion->previous;
-    }
-    completion->previous = NULL;
-    completion->next = NULL;
+    struct completion *next = completion->next;
+    struct completion *previous = completion->previous;
+    *(previous != NULL ? &previous->next : &list->first) = next;
+    *(next != NULL ? &next->previous : &list->last) = previous;
+    completion->list = NULL;
 }
 
 void completion_finish(struct completion *completion, enum status status, struct bytes *value) {
@@ -58,9 +56,9 @@ void completion_finish(struct completion *completion, enum status status, struct
     completion->done(completion);
 }
 
-void completion_fail_all(struct completion **list, enum status status, const char *text) {
-    while (*list != NULL) {
-        completion_finish(*list, status, text != NULL ? text_bytes("%s", text) : NULL);
+void completion_fail_all(struct completion_list *list, enum status status, const char *text) {
+    while (list->first != NULL) {
+        completion_finish(list->first, status, text != NULL ? bytes_copy(slice_text(text)) : NULL);
     }
 }
 
@@ -181,7 +179,6 @@ enum status actor_system_new(const struct actor_config *config, struct actor_sys
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&system->changed, &attributes);
     pthread_condattr_destroy(&attributes);
-    pthread_cond_init(&system->loader_wake, NULL);
     uint32_t stacks = sched_stack_limit(config->sched);
     system->parked_most = stacks - stacks / 4;
     system->node.references = 1;
@@ -195,16 +192,19 @@ enum status actor_system_new(const struct actor_config *config, struct actor_sys
 
 void actor_system_free(struct actor_system *system) {
     loader_stop(system);
+    loader_release(system);
     bury(system, false);
     assert(system->dead == NULL);
     assert(system->actors.live_count == 0);
-    assert(system->node.first_derived == NULL);
+    assert(system->node.derived.live_count == 0);
+    assert(system->requests.live_count == 0);
     program_cache_release(system);
     turn_caches_free(system);
     map_release(&system->actors);
     map_release(&system->channels);
+    map_release(&system->requests);
+    map_release(&system->node.derived);
     pthread_cond_destroy(&system->changed);
-    pthread_cond_destroy(&system->loader_wake);
     pthread_mutex_destroy(&system->lock);
     pthread_mutex_destroy(&system->program_lock);
     free(system);
@@ -248,6 +248,8 @@ void actor_system_stop(struct actor_system *system) {
         pthread_cond_wait(&system->changed, &system->lock);
     }
     system_unlock(system);
+    // Nobody is left to be woken.
+    sched_timer_cancel(system->config.sched, &system->gate_timer);
     // A load for an actor that is gone still refers to it, and so to the scheduler.
     loader_stop(system);
 }

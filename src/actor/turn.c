@@ -67,8 +67,10 @@ static void release_big(struct buf *buf) {
 
 static void turn_give(struct actor_system *system, struct turn *turn) {
     struct turn_cache *cache = &system->turns[sched_slot(system->config.sched)];
-    sched_fiber_free(turn->fiber);
-    turn->fiber = NULL;
+    if (turn->fiber != NULL) {
+        sched_fiber_free(turn->fiber);
+        turn->fiber = NULL;
+    }
     if (cache->count >= CACHED_TURNS_MOST) {
         turn_free(turn);
         return;
@@ -132,10 +134,19 @@ static void wait_finished(struct completion *completion) {
 }
 
 struct completion *turn_prepare_wait(struct turn *turn) {
-    assert(turn->wait.previous == NULL);
+    assert(turn->wait.list == NULL);
     turn->wait = (struct completion){.is_armed = true, .done = wait_finished};
     atomic_store_explicit(&turn->wait_done, false, memory_order_relaxed);
     return &turn->wait;
+}
+
+// Lock held. Whom the actor waits for; NULL: for nobody. One that holds a notice waits for its
+// parent, unless the parent waits for its restart.
+static struct actor *waits_for(const struct actor *actor) {
+    if (actor->waits_for == NULL && actor->held != NULL && actor->starters.first == NULL) {
+        return actor->parent;
+    }
+    return actor->waits_for;
 }
 
 // Lock held. Describes the cycle that waiting for `edge` would close; false when there is none.
@@ -143,14 +154,14 @@ static bool would_close_cycle(const struct actor *self, const struct actor *edge
                               struct error *error) {
     const struct actor *at = edge;
     while (at != NULL && at != self) {
-        at = at->waits_for;
+        at = waits_for(at);
     }
     if (at == NULL) {
         return false;
     }
     struct buf names = {0};
     buf_format(&names, "%s", actor_id(self));
-    for (at = edge; at != NULL; at = at->waits_for) {
+    for (at = edge; at != NULL; at = waits_for(at)) {
         buf_format(&names, " -> %s", actor_id(at));
         if (at == self || names.size > ERROR_MESSAGE_MAX / 2) {
             break;
@@ -159,6 +170,19 @@ static bool would_close_cycle(const struct actor *self, const struct actor *edge
     error_set(error, ERR_DEADLOCK, "waiting would never end: %s", buf_text(&names));
     buf_release(&names);
     return true;
+}
+
+void wait_break_cycle(struct actor *self, struct actor *edge) {
+    struct error error = {0};
+    if (!would_close_cycle(self, edge, &error)) {
+        return;
+    }
+    for (struct actor *at = edge; at != self; at = waits_for(at)) {
+        if (at->waiting != NULL) {
+            completion_finish(at->waiting, ERR_DEADLOCK, text_bytes("%s", error.message));
+            return;
+        }
+    }
 }
 
 enum status turn_wait(struct turn *turn, struct actor *edge, struct message *effect,
@@ -206,7 +230,8 @@ enum status turn_wait(struct turn *turn, struct actor *edge, struct message *eff
         struct slice text = bytes_slice(answer);
         error_set(error, status, "%.*s", (int)text.size,
                   text.size > 0 ? (const char *)text.data : "");
-        bytes_unref(answer);
+        bytes_unref(turn->refusal);
+        turn->refusal = answer;
         return status;
     }
     if (value != NULL) {
@@ -241,6 +266,7 @@ static void hand_over(struct turn *turn) {
     struct message *effect = turn->outbox;
     turn->outbox = NULL;
     turn->outbox_end = &turn->outbox;
+    self->event_messages = turn->effect_index;
     turn->effect_index = 0;
     while (effect != NULL) {
         struct message *next = effect->next;
@@ -274,6 +300,15 @@ static void drop_effects(struct turn *turn) {
     while (turn->outbox != NULL) {
         struct message *effect = turn->outbox;
         turn->outbox = effect->next;
+        if (effect->kind == MESSAGE_CHANNEL_CLOSE) {
+            // The channel is closed whether that could be recorded or not.
+            struct actor *other = effect->target;
+            effect->target = NULL;
+            effect->sender_seq = turn->actor->head.next_seq - 1;
+            mailbox_push(other, effect);
+            actor_unref(other);
+            continue;
+        }
         if (effect->is_counted && effect->target != NULL) {
             mailbox_consumed(effect->target, effect);
         }
@@ -340,6 +375,7 @@ static void settle_channel(struct turn *turn, enum leg_outcome outcome, const st
         first = message_new(MESSAGE_CHANNEL, body);
         first->sender = bytes_ref(actor->id);
         first->sender_seq = actor->head.next_seq - 1;
+        first->sender_index = actor->event_messages++;
     }
     channel_decide(actor, channel, accepted, body, first, notices);
 }
@@ -381,6 +417,8 @@ static void turn_end(struct turn *turn) {
         message_free(turn->message);
         turn->message = NULL;
     }
+    bytes_unref(turn->refusal);
+    turn->refusal = NULL;
     actor->turn = NULL;
     arena_reset(&turn->arena);
     assert(actor->spare == NULL);
@@ -395,24 +433,36 @@ static void give_spare(struct actor *actor) {
     }
 }
 
-// Gives a turn with a fiber that will run turn_main.
-static struct turn *turn_with_fiber(struct actor *actor) {
+bool turn_reserve(struct actor *actor) {
     struct actor_system *system = actor->system;
-    uint64_t stack_bytes = actor->program->manifest->limits.stack_bytes;
-    struct turn *turn = actor->spare;
-    if (turn != NULL) {
-        actor->spare = NULL;
-        sched_fiber_renew(turn->fiber, turn_main, turn);
-        return turn;
+    if (actor->spare != NULL) {
+        return true;
     }
-    turn = turn_take(system);
+    uint64_t stack_bytes = actor->program->manifest->limits.stack_bytes;
+    struct turn *turn = turn_take(system);
     struct error error = {0};
     if (sched_fiber_new(system->config.sched, stack_bytes, turn_main, turn, &turn->fiber, &error) !=
         OK) {
-        fatal("%s", error.message);
+        turn_give(system, turn);
+        gate_wait_for_stack(actor, error.message);
+        return false;
     }
     struct sched_stack stack = sched_fiber_stack(turn->fiber);
     wasm_context_init(&turn->context, stack.low, stack.guard_low);
+    turn->is_fresh = true;
+    actor->spare = turn;
+    return true;
+}
+
+// Gives the reserved turn, whose fiber will run turn_main.
+static struct turn *take_reserved(struct actor *actor) {
+    struct turn *turn = actor->spare;
+    assert(turn != NULL);
+    actor->spare = NULL;
+    if (!turn->is_fresh) {
+        sched_fiber_renew(turn->fiber, turn_main, turn);
+    }
+    turn->is_fresh = false;
     return turn;
 }
 
@@ -512,7 +562,7 @@ static void finish_returned(struct turn *turn) {
             lifecycle_crashed(actor, buf_text(&reason));
             buf_release(&reason);
         } else {
-            lifecycle_notify_error(actor, bytes_slice(text));
+            notice_error(actor, bytes_slice(text));
         }
         bytes_unref(text);
         return;
@@ -658,7 +708,7 @@ static void fill_arguments(struct turn *turn) {
 static void turn_start(struct actor *actor, enum export_kind kind, bool is_instantiation,
                        struct message *message) {
     const struct manifest_limits *limits = &actor->program->manifest->limits;
-    struct turn *turn = turn_with_fiber(actor);
+    struct turn *turn = take_reserved(actor);
     turn->actor = actor;
     turn->kind = kind;
     turn->is_instantiation = is_instantiation;
@@ -676,7 +726,7 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     buf_clear(&turn->calls);
     turn->timer_ns = 0;
     turn->wait.is_armed = false;
-    turn->wait.previous = NULL;
+    turn->wait.list = NULL;
     turn->arena.limit_bytes = 4 * (limits->message_bytes + limits->state_bytes) + ARENA_EXTRA_BYTES;
     wasm_context_begin(&turn->context, limits->turn_cpu_ms * 1000000U);
     actor->turn = turn;
@@ -691,6 +741,34 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     turn_go(turn);
 }
 
+// Whether the message is to be handled. One that is not: what it was sent for is settled.
+static bool accept_message(struct actor *actor, const struct message *message) {
+    bool is_good = true;
+    if (message->kind == MESSAGE_CHANNEL_OPEN ||
+        (message->kind == MESSAGE_REQUEST &&
+         // Relaxed: only its own turns make it grow.
+         atomic_load_explicit(&actor->outstanding_count, memory_order_relaxed) >=
+             actor->program->manifest->limits.requests)) {
+        system_lock(actor->system);
+        is_good = message->kind == MESSAGE_REQUEST ? request_check_room(message->request, actor)
+                                                   : channel_deliver(message->channel, actor);
+        system_unlock(actor->system);
+    } else if (message->channel != NULL) {
+        // An earlier instance's channels mean nothing to this one.
+        is_good = message->channel->instance[message->side] == actor->instance_number;
+    }
+    return is_good;
+}
+
+static void start_message(struct actor *actor, struct message *message) {
+    if (!accept_message(actor, message)) {
+        mailbox_consumed(actor, message);
+        message_free(message);
+        return;
+    }
+    turn_start(actor, (enum export_kind)message->kind, false, message);
+}
+
 void turn_instantiate(struct actor *actor) {
     turn_start(actor, EXPORT_INIT, true, NULL);
 }
@@ -699,12 +777,25 @@ void turn_init(struct actor *actor) {
     turn_start(actor, EXPORT_INIT, false, NULL);
 }
 
+// Whether a message may be taken now; asked only when there may be one.
+static bool takes_messages(struct actor *actor) {
+    return actor_status(actor) == ACTOR_RUNNING && !actor->is_stopping &&
+           // Acquire: partner of stop_holding.
+           !atomic_load_explicit(&actor->is_holding, memory_order_acquire) &&
+           !mailbox_is_empty(actor) && !gate_log_is_shut(actor) && turn_reserve(actor);
+}
+
 // One part of the work: the rest of a parked turn, a step of the actor's life, or a message.
 // False when there is nothing to do now.
 static bool run_step(struct actor *actor) {
     struct turn *turn = actor->turn;
+    if (atomic_load(&actor->stop_requested) && !mailbox_is_empty(actor)) {
+        // Nothing more is delivered, and who waits for an answer need not wait for the turn's end.
+        mailbox_drain_all(actor, "the actor is stopping");
+    }
     if (turn != NULL) {
-        if (!atomic_load_explicit(&turn->wait_done, memory_order_acquire)) {
+        if (!atomic_load_explicit(&turn->wait_done, memory_order_acquire) ||
+            (!atomic_load(&actor->stop_requested) && gate_log_is_shut(actor))) {
             return false;
         }
         turn_resume(turn);
@@ -713,13 +804,17 @@ static bool run_step(struct actor *actor) {
     if (lifecycle_step(actor)) {
         return true;
     }
-    bool takes_messages = actor_status(actor) == ACTOR_RUNNING && !actor->is_stopping;
-    struct message *message = takes_messages ? mailbox_next(actor) : NULL;
+    struct message *message = takes_messages(actor) ? mailbox_next(actor) : NULL;
     if (message == NULL) {
         return false;
     }
-    turn_start(actor, (enum export_kind)message->kind, false, message);
+    start_message(actor, message);
     return true;
+}
+
+// Whether nothing was left for a later run: what was taken holds tokens until then.
+static bool has_nothing_left(const struct actor *actor) {
+    return actor->turn == NULL && actor->ready == NULL && actor->deferred == 0;
 }
 
 enum sched_next actor_run(struct sched_task *task) {
@@ -732,7 +827,7 @@ enum sched_next actor_run(struct sched_task *task) {
     if (steps == BATCH_STEPS) {
         return SCHED_AGAIN;
     }
-    if (actor->turn == NULL) {
+    if (has_nothing_left(actor)) {
         uint32_t tokens = actor->tokens;
         actor->tokens = 0;
         busy_drop(actor->system, tokens);

@@ -73,6 +73,11 @@ enum status chain_head_open(struct chain_log *log, const char *id, struct chain_
 enum status chain_append(struct chain_log *log, struct chain_head *head, const char *type,
                          struct slice data, uint64_t *position, struct error *error) MUST_CHECK;
 
+// Whether so much waits to be synced that who can should append nothing for now: true from three
+// quarters of pending_most_bytes on until it is half of that again; false after an I/O error. Any
+// thread, without a lock.
+bool chain_is_behind(const struct chain_log *log);
+
 enum chain_level { CHAIN_WRITTEN, CHAIN_SYNCED };
 // Waits until everything before `position` was given to write(), or synced. Not on a fiber.
 enum status chain_wait(struct chain_log *log, uint64_t position, enum chain_level level,

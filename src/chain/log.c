@@ -67,6 +67,7 @@ static struct chain_log *new_log(const struct chain_log_config *config) {
     if (log->pending_most_bytes < 4096) {
         log->pending_most_bytes = 4096;  // less than an empty batch would stop everything
     }
+    log->behind_bytes = log->pending_most_bytes / 4 * 3;
     pthread_condattr_t attributes;
     bool is_good = pthread_mutex_init(&log->registry, NULL) == 0 &&
                    pthread_mutex_init(&log->lock, NULL) == 0 &&
@@ -278,6 +279,9 @@ static enum status reserve(struct chain_log *log, uint64_t size, uint32_t frames
                             .hash = buffer->hashes + (1 + buffer->frames) * SHA256_BYTES};
     buffer->used += size;
     buffer->frames += frames;
+    if (UNLIKELY(buffer->position + buffer->used - log->synced > log->behind_bytes)) {
+        atomic_store_explicit(&log->is_behind, true, memory_order_relaxed);
+    }
     segment_sum_add_time(&buffer->sum, time_ns);
     log->event_count++;
     (void)pthread_mutex_unlock(&log->lock);
@@ -392,6 +396,10 @@ static uint64_t appended_end(const struct chain_log *log) {
         return log->written;  // read-only
     }
     return active->position + (active->used == BATCH_FRAME_BYTES ? 0 : active->used);
+}
+
+bool chain_is_behind(const struct chain_log *log) {
+    return atomic_load_explicit(&log->is_behind, memory_order_relaxed);
 }
 
 // ---- waiting and counting ----------------------------------------------------------------------

@@ -56,6 +56,7 @@ struct chain_log {
     uint64_t buffer_bytes;
     uint64_t flush_interval_ns;
     uint64_t pending_most_bytes;
+    uint64_t behind_bytes;  // from here on is_behind
     bool is_read_only;
     bool no_sync;
     struct env *env;
@@ -85,10 +86,11 @@ struct chain_log {
     uint64_t sync_count;
     uint64_t writer_cpu_ns;
     uint64_t sync_cpu_ns;
-    bool flush_now;    // somebody waits for what is in the active buffer
-    bool is_stopping;  // set by close
-    bool is_syncing;   // the syncer uses `file`
-    bool is_rolling;   // the writer is about to change `file`
+    bool flush_now;          // somebody waits for what is in the active buffer
+    bool is_stopping;        // set by close
+    bool is_syncing;         // the syncer uses `file`
+    bool is_rolling;         // the writer is about to change `file`
+    _Atomic bool is_behind;  // written with `lock` held; relaxed: a hint that orders nothing
     bool sync_failed;
     bool writer_ended;
     struct error failure;  // sticky; code OK while all is well

@@ -248,6 +248,15 @@ static enum status write_batch(struct chain_log *log, struct log_buffer *buffer,
     return OK;
 }
 
+// With `lock` held: what is synced has grown, or the log has failed.
+static void note_progress(struct chain_log *log) {
+    uint64_t pending = log->active->position + log->active->used - log->synced;
+    if (pending <= log->pending_most_bytes / 2 || log->failure.code != OK) {
+        atomic_store_explicit(&log->is_behind, false, memory_order_relaxed);
+    }
+    (void)pthread_cond_broadcast(&log->progress);
+}
+
 // With `lock` held: sleeps until there is a buffer to write. False at the end.
 static bool wait_for_work(struct chain_log *log) {
     for (;;) {
@@ -281,7 +290,7 @@ static void fail_log(struct chain_log *log, const struct error *cause) {
         log->failure = *cause;
         log_line(LOG_ERROR, "the log takes no more events: %s", cause->message);
     }
-    (void)pthread_cond_broadcast(&log->progress);
+    note_progress(log);
 }
 
 static void *run_writer(void *argument) {
@@ -303,7 +312,7 @@ static void *run_writer(void *argument) {
         log->synced = log->no_sync ? log->written : log->synced;
         log->full = NULL;
         (void)pthread_cond_signal(&log->wake_sync);
-        (void)pthread_cond_broadcast(&log->progress);
+        note_progress(log);
     }
     log->writer_ended = true;
     (void)pthread_cond_signal(&log->wake_sync);
@@ -339,7 +348,7 @@ static void *run_sync(void *argument) {
         } else {
             log->synced = target;
         }
-        (void)pthread_cond_broadcast(&log->progress);
+        note_progress(log);
     }
     (void)pthread_mutex_unlock(&log->lock);
     return NULL;

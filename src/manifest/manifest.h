@@ -58,6 +58,9 @@ struct manifest_limits {
     uint64_t message_bytes;       // 16 MiB: one message, also what get-chain may return
     uint64_t mailbox_messages;    // 10000
     uint64_t mailbox_bytes;       // 64 MiB
+    uint64_t requests;            // 10000: delivered and not answered yet
+    uint64_t channels;            // 10000: open, opening, or closed with the notice not read yet
+    uint64_t children;            // 10000: alive
     uint64_t request_timeout_ms;  // 300000
     uint64_t send_timeout_ms;     // 5000
     uint64_t stop_timeout_ms;     // 5000

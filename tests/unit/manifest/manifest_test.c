@@ -37,6 +37,9 @@ TEST(defaults_are_those_of_the_contract) {
     EXPECT_U64(manifest->limits.state_bytes, 16 << 20);
     EXPECT_U64(manifest->limits.message_bytes, 16 << 20);
     EXPECT_U64(manifest->limits.mailbox_messages, 10000);
+    EXPECT_U64(manifest->limits.requests, 10000);
+    EXPECT_U64(manifest->limits.channels, 10000);
+    EXPECT_U64(manifest->limits.children, 10000);
     EXPECT_U64(manifest->limits.request_timeout_ms, 300000);
     EXPECT_U64(manifest->limits.send_timeout_ms, 5000);
     EXPECT_U64(manifest->limits.stop_timeout_ms, 5000);
@@ -68,6 +71,7 @@ TEST(every_key_of_the_top_level_is_read) {
         "backoff_initial_ms = 9\nbackoff_max_ms = 10\n"
         "[limits]\nmemory_bytes = 65536\nstack_bytes = 131072\nstate_bytes = 1\n"
         "message_bytes = 2\nmailbox_messages = 3\nmailbox_bytes = 4\nrequest_timeout_ms = 5\n"
+        "requests = 11\nchannels = 12\nchildren = 13\n"
         "send_timeout_ms = 6\nstop_timeout_ms = 7\nturn_cpu_ms = 8\nchain_bytes = 9\n"
         "on_full = \"prune\"\n");
     REQUIRE_OK(loaded.status, loaded.error);
@@ -89,6 +93,9 @@ TEST(every_key_of_the_top_level_is_read) {
     EXPECT_U64(manifest->limits.memory_bytes, 65536);
     EXPECT_U64(manifest->limits.message_bytes, 2);
     EXPECT_U64(manifest->limits.mailbox_bytes, 4);
+    EXPECT_U64(manifest->limits.requests, 11);
+    EXPECT_U64(manifest->limits.channels, 12);
+    EXPECT_U64(manifest->limits.children, 13);
     EXPECT_U64(manifest->limits.turn_cpu_ms, 8);
     EXPECT_U64(manifest->limits.chain_bytes, 9);
     EXPECT(manifest->limits.on_full == MANIFEST_FULL_PRUNE);
@@ -194,6 +201,11 @@ TEST(errors_tell_place_and_what_was_expected) {
     EXPECT_ERROR(HEAD "name = \"b\"\n", "manifest:3:");
     EXPECT_ERROR(HEAD "[limits]\nstack_bytes = 5\n", "must be from 131072 to 67108864, is 5");
     EXPECT_ERROR(HEAD "[limits]\nstack_bytes = -5\n", "is -5");
+    EXPECT_ERROR(HEAD "[limits]\nrequests = 0\n",
+                 "manifest:4:12: limits.requests: must be from 1 to 1000000, is 0");
+    EXPECT_ERROR(HEAD "[limits]\nchannels = true\n",
+                 "manifest:4:12: limits.channels: expected an integer, got a boolean");
+    EXPECT_ERROR(HEAD "[limits]\nchildren = -1\n", "limits.children: must be from 0 to 10000000");
     EXPECT_ERROR(HEAD "[limits]\nmemory_bytes = 99999999999999999999\n", "manifest:4:");
     EXPECT_ERROR(HEAD "limits = 3\n", "limits: expected a table, got an integer");
     EXPECT_ERROR(HEAD "recover = \"later\"\n",

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a parent is told about its children: errors, crashes, exits, stops.
+//
+// A notice is never lost and needs no free place among the parent's messages, so something else
+// must bound how many wait: a child whose error finds limits.mailbox_messages notices there holds
+// its notice, and begins no turn until the parent has taken one. Its last notice of all is not held
+// back, but then there is one per child, and spawn and restart-child refuse while too many wait.
+//
+// A child that holds a notice waits for its parent: an edge of the wait graph (turn.c), but for the
+// parent's wish to stop or restart it, which it obeys all the same.
+#include <assert.h>
+#include <stdlib.h>
+
+#include "actor/internal.h"
+
+// Lock held. The notice is told now, or not at all: the child goes on.
+static struct message *stop_holding(struct actor *parent, struct held_notice *held) {
+    struct held_notice *next = held->next;
+    struct held_notice *previous = held->previous;
+    *(previous != NULL ? &previous->next : &parent->held_first) = next;
+    *(next != NULL ? &next->previous : &parent->held_last) = previous;
+    if (parent->held_first == NULL) {
+        atomic_store(&parent->has_held, false);
+    }
+    struct message *message = held->message;
+    held->child->held = NULL;
+    // Release: partner of the look in run_step.
+    atomic_store_explicit(&held->child->is_holding, false, memory_order_release);
+    sched_wake(&held->child->task);
+    free(held);
+    return message;
+}
+
+// Lock held. Holds the notice back; false when there is room after all.
+static bool hold(struct actor *child, struct actor *parent, struct message *message) {
+    uint64_t most = parent->program->manifest->limits.mailbox_messages;
+    if (atomic_load(&parent->child_notices) < most) {
+        return false;
+    }
+    // Sequentially consistent with notice_consumed: either it sees the flag, or we the room.
+    atomic_store(&parent->has_held, true);
+    if (atomic_load(&parent->child_notices) < most) {
+        atomic_store(&parent->has_held, parent->held_first != NULL);
+        return false;
+    }
+    struct held_notice *held = xcalloc(1, sizeof *held);
+    *held = (struct held_notice){.previous = parent->held_last, .child = child, .message = message};
+    *(parent->held_last != NULL ? &parent->held_last->next : &parent->held_first) = held;
+    parent->held_last = held;
+    child->held = held;
+    atomic_store(&child->is_holding, true);
+    wait_break_cycle(child, parent);
+    return true;
+}
+
+static void add(struct message *message, struct message **notices) {
+    message->next = *notices;
+    *notices = message;
+    atomic_fetch_add(&message->target->child_notices, 1);
+}
+
+void notice_release(struct actor *child, struct message **notices) {
+    if (child->held != NULL) {
+        add(stop_holding(child->parent, child->held), notices);
+    }
+}
+
+void notice_add(struct actor *child, enum message_kind kind, bool has_body, struct slice body,
+                struct message **notices) {
+    struct actor *parent = child->parent;
+    if (parent == NULL || !parent->program->exports[kind].is_present ||
+        atomic_load(&parent->stop_requested)) {
+        return;
+    }
+    uint64_t most = parent->program->manifest->limits.message_bytes;
+    if (kind == MESSAGE_CHILD_ERROR && body.size > most) {
+        body.size = (size_t)most;  // a child's long text is no reason for its parent to crash
+    }
+    struct message *message = message_new(kind, body);
+    message->has_body = has_body;
+    message->child = bytes_ref(child->id);
+    message->sender = bytes_ref(child->id);
+    message->sender_seq = child->head.next_seq - 1;
+    message->sender_index = child->event_messages++;
+    message->target = actor_ref(parent);
+    bool may_hold = kind == MESSAGE_CHILD_ERROR && child->held == NULL;
+    if (!may_hold || !hold(child, parent, message)) {
+        add(message, notices);
+        notice_release(child, notices);  // in front: it is the older one
+    }
+}
+
+void notice_error(struct actor *child, struct slice text) {
+    struct message *notices = NULL;
+    system_lock(child->system);
+    notice_add(child, MESSAGE_CHILD_ERROR, true, text, &notices);
+    system_unlock(child->system);
+    mailbox_push_all(notices);
+}
+
+void notice_consumed(struct actor *parent) {
+    atomic_fetch_sub(&parent->child_notices, 1);
+    if (!atomic_load(&parent->has_held)) {
+        return;
+    }
+    struct message *notices = NULL;
+    struct message **end = &notices;
+    system_lock(parent->system);
+    enum actor_status status = actor_status(parent);
+    // One that reads no more gets no more, and its children need not wait for it.
+    bool has_ended =
+        atomic_load(&parent->stop_requested) || status == ACTOR_CRASHED || status == ACTOR_STOPPED;
+    uint64_t most = parent->program->manifest->limits.mailbox_messages;
+    while (parent->held_first != NULL &&
+           (has_ended || atomic_load(&parent->child_notices) < most)) {
+        *end = stop_holding(parent, parent->held_first);
+        atomic_fetch_add(&parent->child_notices, has_ended ? 0 : 1);
+        end = &(*end)->next;
+        *end = NULL;
+    }
+    system_unlock(parent->system);
+    while (has_ended && notices != NULL) {
+        struct message *next = notices->next;
+        message_free(notices);
+        notices = next;
+    }
+    mailbox_push_all(notices);
+}
+
+enum status notice_check_room(struct actor *parent, struct error *error) {
+    const struct manifest_limits *limits = &parent->program->manifest->limits;
+    const struct message *now = parent->turn->message;
+    uint64_t waiting = atomic_load(&parent->child_notices);
+    if (now != NULL && message_is_notice(now)) {
+        waiting--;  // being handled
+    }
+    if (waiting < limits->children + limits->mailbox_messages) {
+        return OK;
+    }
+    return error_set(error, ERR_LIMIT,
+                     "%llu notices about children wait to be handled, as many as limits.children "
+                     "and limits.mailbox_messages allow",
+                     (unsigned long long)waiting);
+}

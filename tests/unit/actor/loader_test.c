@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loading programs: one that takes long holds up nobody who wants another one.
+#include <pthread.h>
+
+#include "support.h"
+
+// Linking a component for a manifest of this name waits until it is let go.
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_held;
+    uint32_t waiting;  // threads in it
+    uint32_t links;    // of the slow program
+} slow = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static enum status resolve_slowly(const struct manifest *manifest,
+                                  const struct component_import *import,
+                                  struct component_host_func *out, struct error *error) {
+    bool is_one = slice_equal_text(import->name, "log");
+    if (is_one && strcmp(manifest->name, "slow.toml") == 0) {
+        pthread_mutex_lock(&slow.lock);
+        slow.links++;
+        slow.waiting++;
+        pthread_cond_broadcast(&slow.changed);
+        while (slow.is_held) {
+            pthread_cond_wait(&slow.changed, &slow.lock);
+        }
+        slow.waiting--;
+        pthread_mutex_unlock(&slow.lock);
+    }
+    return host_resolve(manifest, import, out, error);
+}
+
+static void wait_until_one_waits(void) {
+    pthread_mutex_lock(&slow.lock);
+    while (slow.waiting == 0) {
+        pthread_cond_wait(&slow.changed, &slow.lock);
+    }
+    pthread_mutex_unlock(&slow.lock);
+}
+
+static void let_go(void) {
+    pthread_mutex_lock(&slow.lock);
+    slow.is_held = false;
+    pthread_cond_broadcast(&slow.changed);
+    pthread_mutex_unlock(&slow.lock);
+}
+
+TEST(a_slow_load_delays_no_other_spawn_and_happens_once) {
+    enum { PARENTS = 6 };
+    slow.is_held = true;
+    struct world world = {.resolve = resolve_slowly};
+    world_open(&world);
+    write_manifest(&world, "p.toml", "", "");
+    write_manifest(&world, "slow.toml", "", "");
+    write_manifest(&world, "quick.toml", "", "");
+    start(&world, "p.toml", "quick");
+    char ids[PARENTS][16];
+    for (int i = 0; i < PARENTS; i++) {
+        (void)snprintf(ids[i], sizeof ids[i], "p%d", i);
+        start(&world, "p.toml", ids[i]);
+        tell(&world, ids[i], "spawn slow.toml");
+    }
+    wait_until_one_waits();
+    for (int i = 0; i < 5; i++) {
+        EXPECT_U64(ask(&world, "quick", "spawn-with {\"a\":%d} quick.toml", i), OK);
+    }
+    let_go();
+    settle(&world);
+    for (int i = 0; i < PARENTS; i++) {
+        EXPECT_U64(ask(&world, ids[i], "children"), OK);
+        EXPECT_U64(strlen(world.text), 36);
+    }
+    EXPECT_U64(slow.links, 1);
+    EXPECT_U64(world_close(&world), OK);
+}
+
+static void *let_go_later(void *argument) {
+    (void)argument;
+    struct timespec pause = {.tv_nsec = 50000000};
+    nanosleep(&pause, NULL);
+    let_go();
+    return NULL;
+}
+
+TEST(stopping_while_loads_wait_for_each_other_is_clean) {
+    slow.is_held = true;
+    struct world world = {.resolve = resolve_slowly};
+    world_open(&world);
+    write_manifest(&world, "p.toml", "", "");
+    write_manifest(&world, "slow.toml", "", "");
+    char ids[6][16];
+    for (int i = 0; i < 6; i++) {
+        (void)snprintf(ids[i], sizeof ids[i], "p%d", i);
+        start(&world, "p.toml", ids[i]);
+        tell(&world, ids[i], "spawn slow.toml");
+    }
+    wait_until_one_waits();
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, let_go_later, NULL) == 0);
+    EXPECT_U64(world_close(&world), OK);
+    pthread_join(thread, NULL);
+}
+
+int main(void) {
+    return test_main();
+}
