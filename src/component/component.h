@@ -89,6 +89,8 @@ struct component_func_type {
 // Variants as variant{a, b(string)}, enums enum{a, b}, flags flags{a, b}, result<_, string>,
 // handles own<name> and borrow<name> by the resource type's name.
 void component_func_type_print(const struct component_func_type *type, struct buf *out);
+// One value type in the same way.
+void component_type_print(const struct component_type *type, struct buf *out);
 
 // ---- values --------------------------------------------------------------------------------
 

@@ -410,6 +410,10 @@ static void print_type(const struct component_type *type, struct buf *out) {
     fatal("component type of kind %d cannot be printed", (int)type->kind);
 }
 
+void component_type_print(const struct component_type *type, struct buf *out) {
+    print_type(type, out);
+}
+
 void component_func_type_print(const struct component_func_type *type, struct buf *out) {
     buf_append_text(out, "func(");
     for (uint32_t i = 0; i < type->param_count; i++) {
