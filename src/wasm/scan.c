@@ -536,6 +536,7 @@ enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits 
     s.validator = (struct wasm_validator){
         .r = &s.r, .module = s.body, .locals_limit = s.limits.locals_per_function};
     scan_module(&s);
+    s.module->features = wasm_features_seen(&s.validator, s.module);
     wasm_validator_release(&s.validator);
     s.module->imports = s.body->imports;
     s.module->exports = s.body->exports;

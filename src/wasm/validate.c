@@ -351,6 +351,7 @@ void wasm_check_prefix_fc(struct wasm_validator *v, UNUSED const struct wasm_opc
         return;
     }
     v->op = &wasm_opcodes_fc[number];
+    v->seen_fc[number] = true;
     if (v->op->check != NULL)
         v->op->check(v, v->op);
     else
@@ -373,6 +374,7 @@ static void check_instructions(struct wasm_validator *v) {
         uint8_t opcode = reader_byte(r);
         const struct wasm_opcode *op = &wasm_opcodes[opcode];
         v->op = op;
+        v->seen[opcode] = true;
         if (v->constant)
             check_constant(v, op);
         if (v->constant && ++constants > CONSTANT_INSTRUCTIONS_MAX)

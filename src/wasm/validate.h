@@ -62,6 +62,9 @@ struct wasm_validator {
     struct wasm_control *controls;
     struct wasm_control *top;  // the innermost
     uint32_t depth, control_capacity;
+    // Which instructions have been seen, by opcode.
+    bool seen[256];
+    bool seen_fc[WASM_OPCODES_FC];
     bool constant;  // the expression is a constant expression
     bool extended;  // and more than the translator takes
 };
@@ -72,6 +75,9 @@ void wasm_validate_function(struct wasm_validator *v, const struct wasm_func_typ
 // Reads and checks a constant expression of the type. `extended` says that it is more than one
 // instruction, or uses a global that is not imported: what the translator does not take.
 void wasm_validate_constant(struct wasm_validator *v, const uint8_t *type, bool *extended);
+
+// What the module uses, when everything in it has been checked: bits of enum wasm_feature.
+uint32_t wasm_features_seen(const struct wasm_validator *v, const struct wasm_module *module);
 
 // ---- for the functions of the table ------------------------------------------------------------
 

@@ -79,6 +79,19 @@ struct wasm_export {
     struct wasm_extern_type type;
 };
 
+// What a module uses beyond the first release of the core specification.
+enum wasm_feature {
+    WASM_MUTABLE_GLOBALS,  // imported or exported
+    WASM_SIGN_EXTENSION,
+    WASM_SATURATING_TRUNCATION,
+    WASM_MULTI_VALUE,
+    WASM_BULK_MEMORY,
+    WASM_REFERENCE_TYPES,
+    WASM_FEATURE_COUNT
+};
+// "mutable-globals" and so on, as the tool conventions call it. Static storage.
+const char *wasm_feature_name(enum wasm_feature feature);
+
 // Immutable after scan. Slices point into `source`.
 struct wasm_module {
     _Atomic uint32_t references;
@@ -90,6 +103,7 @@ struct wasm_module {
     uint32_t func_count;            // defined functions, imports not counted
     uint32_t memory_count;          // defined memories
     uint64_t code_bytes;            // size of the code section
+    uint32_t features;              // a bit for each enum wasm_feature that is used
     struct wasm_module_body *body;  // private to the room
 };
 

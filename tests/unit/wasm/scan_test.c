@@ -110,6 +110,33 @@ TEST(unsupported_features_are_named) {
     REFUSE("\0asm\x0d\0\1\0", ERR_INVALID, "component");
 }
 
+static void expect_features(const void *data, size_t size, uint32_t wanted) {
+    struct bytes *bytes = bytes_copy(slice_of(data, size));
+    struct wasm_module *module = NULL;
+    struct error error = {0};
+    REQUIRE_OK(wasm_module_scan(bytes, NULL, &module, &error), error);
+    EXPECT_U64(module->features, wanted);
+    wasm_module_unref(module);
+    bytes_unref(bytes);
+}
+#define FEATURES(text, wanted) expect_features(text, sizeof(text) - 1, wanted)
+
+TEST(features_that_are_used_are_found) {
+    FEATURES(BODY("\2", "\4", "\x0b"), 0);
+    FEATURES(BODY("\6", "\x08", "\x41\0\xc0\x1a\x0b"), 1u << WASM_SIGN_EXTENSION);
+    FEATURES(BODY("\x0a", "\x0c", "\x43\0\0\0\0\xfc\0\x1a\x0b"), 1u << WASM_SATURATING_TRUNCATION);
+    FEATURES(BODY("\5", "\7", "\xd0\x70\x1a\x0b"), 1u << WASM_REFERENCE_TYPES);
+    FEATURES(HEADER "\4\4\1\x6f\0\0", 1u << WASM_REFERENCE_TYPES);
+    FEATURES(HEADER "\1\6\1\x60\0\2\x7f\x7f", 1u << WASM_MULTI_VALUE);
+    FEATURES(HEADER "\6\6\1\x7f\1\x41\0\x0b", 0);
+    FEATURES(HEADER "\6\6\1\x7f\1\x41\0\x0b\7\5\1\1g\3\0", 1u << WASM_MUTABLE_GLOBALS);
+    FEATURES(HEADER
+             "\1\4\1\x60\0\0\3\2\1\0\5\3\1\0\1\x0a\x0d\1\x0b\0"
+             "\x41\0\x41\0\x41\0\xfc\x0b\0\x0b",
+             1u << WASM_BULK_MEMORY);
+    EXPECT_TEXT(wasm_feature_name(WASM_BULK_MEMORY), "bulk-memory");
+}
+
 TEST(damage_is_located) {
     REFUSE("", ERR_INVALID, "byte 0: magic header");
     REFUSE("\0asm\2\0\0\0", ERR_INVALID, "byte 4: unknown binary version");
