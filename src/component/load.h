@@ -205,6 +205,9 @@ void *plan_push(void *items, uint32_t *count, uint32_t *capacity, size_t size);
 
 // ---- load_types.c ------------------------------------------------------------------------------
 
+// Words of letters and digits in one case each, joined by hyphens; the first begins with a letter
+// (Explainer.md, "Import and Export Definitions": label).
+bool is_label(struct slice label);
 // Reads one type definition into the current scope.
 void load_type(struct loader *loader);
 // After the name of an import or export declaration.

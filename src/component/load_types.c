@@ -66,9 +66,7 @@ static struct parts parts_read_count(struct loader *loader, const char *what) {
     return parts;
 }
 
-// Words of letters and digits in one case each, joined by hyphens; the first begins with a letter
-// (Explainer.md, "Import and Export Definitions": label).
-static bool is_label(struct slice label) {
+bool is_label(struct slice label) {
     bool has_lower = false;
     bool has_upper = false;
     bool is_empty = true;
