@@ -85,6 +85,25 @@ enum status actor_request_from_outside(struct actor_system *system, const char *
                                        struct slice message, uint64_t timeout_ns,
                                        struct bytes **reply, struct error *error) MUST_CHECK;
 
+// One call of one exported function, by a root actor that exists for it alone: instead of its init,
+// with every host function that the manifest grants. Everything here is borrowed until
+// actor_system_stop, since a call that was given up may still be running.
+struct actor_call {
+    const char *manifest;         // TOML text: handlers and limits; its component is not read
+    struct component *component;  // compiled here if it is not yet
+    uint32_t export;              // number of the function in the component's export list
+    const struct value *args;     // one per parameter
+    // Called once, on a worker, when the function returned; `result` lives as long as this takes
+    // and means nothing when the function has none.
+    void (*returned)(void *context, const struct value *result);
+    void *context;
+};
+// Calls and waits. ERR_TRAP when the component trapped (instantiation included), ERR_TIMEOUT after
+// `timeout_ns` (UINT64_MAX: never), ERR_STOPPING when the system was told to stop meanwhile. The
+// system must keep no log (actor_config.log): such a call has no place in a chain.
+enum status actor_call_export(struct actor_system *system, const struct actor_call *call,
+                              uint64_t timeout_ns, struct error *error) MUST_CHECK;
+
 // ---- for host functions ------------------------------------------------------------------------
 
 // Identity and settings of the calling actor.

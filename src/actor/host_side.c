@@ -46,7 +46,9 @@ void actor_call_begin(struct actor *self, const char *name, const struct compone
 
 void actor_call_end(struct actor *self, const struct value *result) {
     struct turn *turn = self->turn;
-    record_call(turn, result);
+    if (self->program->call == NULL) {
+        record_call(turn, result);
+    }
     turn->call_name = NULL;
 }
 

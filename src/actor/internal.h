@@ -40,6 +40,7 @@ struct program {
     _Atomic uint32_t references;
     struct manifest *manifest;
     struct component_linked *linked;
+    const struct actor_call *call;  // borrowed; NULL: an ordinary actor
     struct program_export {
         bool is_present;
         bool is_old_shape;  // the older of the two accepted shapes (contract, section 2)
@@ -79,6 +80,9 @@ bool program_try_cached(struct actor_system *system, const struct program_reques
 // Loads, compiles and links: may take seconds. Never on a worker.
 enum status program_load(struct actor_system *system, const struct program_request *request,
                          struct program **out, struct error *error) MUST_CHECK;
+// The program whose init is the function that `call` names. As program_load.
+enum status program_of_call(struct actor_system *system, const struct actor_call *call,
+                            struct program **out, struct error *error) MUST_CHECK;
 struct program *program_ref(struct program *program);
 void program_unref(struct program *program);
 void program_cache_release(struct actor_system *system);

@@ -367,6 +367,19 @@ static void warn(void *context, const char *text) {
     log_line(LOG_WARNING, "%s", text);
 }
 
+static enum status link_component(struct actor_system *system, struct program *program,
+                                  struct component *component, struct error *error) {
+    enum status status = OK;
+    for (uint32_t i = 0; status == OK && i < component_interface_count(component); i++) {
+        status =
+            manifest_check_import(program->manifest, component_interface_at(component, i), error);
+    }
+    struct link_context link = {.resolve = system->config.resolve, .manifest = program->manifest};
+    return status != OK
+               ? status
+               : component_link(component, resolve_import, NULL, &link, &program->linked, error);
+}
+
 static enum status build(struct actor_system *system, struct program *program,
                          struct error *error) {
     struct manifest *manifest = program->manifest;
@@ -381,13 +394,7 @@ static enum status build(struct actor_system *system, struct program *program,
     if (status != OK) {
         return status;
     }
-    for (uint32_t i = 0; status == OK && i < component_interface_count(component); i++) {
-        status = manifest_check_import(manifest, component_interface_at(component, i), error);
-    }
-    if (status == OK) {
-        struct link_context link = {.resolve = system->config.resolve, .manifest = manifest};
-        status = component_link(component, resolve_import, NULL, &link, &program->linked, error);
-    }
+    status = link_component(system, program, component, error);
     if (status == OK) {
         status = bind_exports(program, component, error);
     }
@@ -431,5 +438,33 @@ enum status program_load(struct actor_system *system, const struct program_reque
         program_unref(program);
     }
     free(path);
+    return status;
+}
+
+enum status program_of_call(struct actor_system *system, const struct actor_call *call,
+                            struct program **out, struct error *error) {
+    struct manifest *manifest = NULL;
+    enum status status =
+        manifest_load_text(slice_text(call->manifest), ".", NULL, &manifest, error);
+    if (status != OK) {
+        return status;
+    }
+    struct program *program = xcalloc(1, sizeof *program);
+    atomic_init(&program->references, 1);
+    program->manifest = manifest;
+    program->call = call;
+    program->exports[EXPORT_INIT] =
+        (struct program_export){.is_present = true,
+                                .index = call->export,
+                                .type = component_export_at(call->component, call->export)->type};
+    status = component_compile(call->component, system->config.compiler, error);
+    if (status == OK) {
+        status = link_component(system, program, call->component, error);
+    }
+    if (status == OK) {
+        *out = program;
+    } else {
+        program_unref(program);
+    }
     return status;
 }

@@ -204,6 +204,9 @@ static bool append(struct actor *actor, const char *type, struct slice data) {
 
 bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_state) {
     struct actor *actor = turn->actor;
+    if (actor->program->call != NULL) {
+        return append(actor, "call", slice_of(NULL, 0));
+    }
     if (outcome == LEG_WAITING && turn->call_name != NULL && !turn->call_waited) {
         record_call_head(turn, 2);
         turn->call_waited = true;

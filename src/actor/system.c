@@ -305,20 +305,13 @@ static enum status outside_wait(struct outside_wait *wait, uint64_t timeout_ns,
     return OK;
 }
 
-enum status actor_start_root(struct actor_system *system, const struct actor_start *start,
-                             char id[ACTOR_ID_BYTES], struct error *error) {
-    struct program_request request = {.manifest = slice_text(start->manifest),
-                                      .has_state = start->has_state,
-                                      .state = start->state};
-    struct program *program = NULL;
-    enum status status = program_load(system, &request, &program, error);
-    if (status != OK) {
-        return status;
-    }
+// Makes a root actor of the program and waits until its init has returned. Writes its id.
+static enum status start_program(struct actor_system *system, struct program *program,
+                                 const char *chosen_id, uint64_t timeout_ns,
+                                 char id[ACTOR_ID_BYTES], struct error *error) {
     struct actor *actor = NULL;
-    status = actor_create(system, NULL, program, start->id, program->manifest->initial_state,
-                          &actor, error);
-    program_unref(program);
+    enum status status = actor_create(system, NULL, program, chosen_id,
+                                      program->manifest->initial_state, &actor, error);
     if (status != OK) {
         return status;
     }
@@ -336,10 +329,45 @@ enum status actor_start_root(struct actor_system *system, const struct actor_sta
     actor_control(actor, CONTROL_START);
     struct bytes *nothing = NULL;
     system_lock(system);
-    status = outside_wait(&wait, UINT64_MAX, &nothing, error);
+    status = outside_wait(&wait, timeout_ns, &nothing, error);
     system_unlock(system);
     bytes_unref(nothing);
     actor_unref(actor);
+    return status;
+}
+
+enum status actor_start_root(struct actor_system *system, const struct actor_start *start,
+                             char id[ACTOR_ID_BYTES], struct error *error) {
+    struct program_request request = {.manifest = slice_text(start->manifest),
+                                      .has_state = start->has_state,
+                                      .state = start->state};
+    struct program *program = NULL;
+    enum status status = program_load(system, &request, &program, error);
+    if (status == OK) {
+        status = start_program(system, program, start->id, UINT64_MAX, id, error);
+        program_unref(program);
+    }
+    return status;
+}
+
+enum status actor_call_export(struct actor_system *system, const struct actor_call *call,
+                              uint64_t timeout_ns, struct error *error) {
+    assert(system->config.log == NULL);
+    struct program *program = NULL;
+    enum status status = program_of_call(system, call, &program, error);
+    if (status != OK) {
+        return status;
+    }
+    char id[ACTOR_ID_BYTES];
+    status = start_program(system, program, NULL, timeout_ns, id, error);
+    program_unref(program);
+    // Nothing but a trap keeps such an actor from starting, as nothing is recorded.
+    if (status == ERR_GUEST) {
+        status = ERR_TRAP;
+        if (error != NULL) {
+            error->code = status;
+        }
+    }
     return status;
 }
 

@@ -103,8 +103,10 @@ static void turn_main(void *argument) {
         turn->outcome = component_instantiate(actor->program->linked, actor, &actor->budget,
                                               &actor->instance, &turn->error);
     } else {
-        turn->outcome = component_call(actor->instance, actor->program->exports[turn->kind].index,
-                                       turn->args, &turn->result, &turn->arena, &turn->error);
+        const struct program *program = actor->program;
+        const struct value *args = program->call != NULL ? program->call->args : turn->args;
+        turn->outcome = component_call(actor->instance, program->exports[turn->kind].index, args,
+                                       &turn->result, &turn->arena, &turn->error);
     }
     turn->phase = TURN_FINISHED;
 }
@@ -570,6 +572,16 @@ static void finish_returned(struct turn *turn) {
     turn_end(turn);
 }
 
+// The one turn of an actor that exists for one call (actor_call_export).
+static void finish_call(struct turn *turn) {
+    struct actor *actor = turn->actor;
+    const struct actor_call *call = actor->program->call;
+    call->returned(call->context, &turn->result);
+    hand_over(turn);
+    turn_end(turn);
+    lifecycle_started(actor, true, NULL);
+}
+
 static void finish_instantiation(struct turn *turn) {
     struct actor *actor = turn->actor;
     bool recorded = record_leg(turn, LEG_OK, NULL);
@@ -626,6 +638,8 @@ static void turn_go(struct turn *turn) {
         finish_trapped(turn);
     } else if (turn->is_instantiation) {
         finish_instantiation(turn);
+    } else if (turn->actor->program->call != NULL) {
+        finish_call(turn);
     } else {
         finish_returned(turn);
     }
@@ -735,7 +749,7 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     if (atomic_load(&actor->stop_requested)) {
         lifecycle_watch_stop(actor);
     }
-    if (!is_instantiation) {
+    if (!is_instantiation && actor->program->call == NULL) {
         fill_arguments(turn);
     }
     turn_go(turn);

@@ -3,6 +3,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@ enum exit_code {
     EXIT_GOOD = 0,
     EXIT_ERROR = 1,
     EXIT_USAGE = 2,
+    EXIT_TRAP = 2,  // of theater call, whose wrong usage is EXIT_ERROR
     EXIT_REPLY_ERROR = 3,
     EXIT_TIMEOUT = 4,
     EXIT_BAD_CHAIN = 5,
@@ -20,8 +22,25 @@ enum exit_code {
     EXIT_TERMINATED = 143,
 };
 
+// SIGINT and SIGTERM while a command works. The first one calls `stop`, on a thread of its own, and
+// then again every tenth of a second, for what begins only after it; the second ends the process.
+struct cli_signals {
+    void (*stop)(void *context, int number, bool is_first);
+    void *context;
+    pthread_t thread;
+};
+// Before any thread is made.
+void cli_signals_block(void);
+void cli_signals_start(struct cli_signals *signals);
+// `stop` is not running, and will not be called, when this returns.
+void cli_signals_end(struct cli_signals *signals);
+
+// Seconds with a decimal fraction or without, up to 10^9; false when `text` is none.
+bool cli_parse_seconds(const char *text, uint64_t *out_ns);
+
 // The commands: argv[0] is the command's name; each returns an exit code.
 int cli_run(int argc, char **argv);
+int cli_call(int argc, char **argv);
 int cli_chain(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
 

@@ -20,6 +20,10 @@ static const char help[] =
     "      --json            replies as JSON\n"
     "      --quiet           no log lines of actors on stderr\n"
     "      --workers N       worker threads (default: as many as CPUs)\n"
+    "  theater call COMPONENT CALL         call one function of a component, for instance\n"
+    "                                      theater call a.wasm 'ns:pkg/iface.f(1, \"two\")'\n"
+    "      --timeout S       end after S seconds with exit code 4\n"
+    "      --quiet           no log lines of the component on stderr\n"
     "  theater chain list                  the actors with a chain\n"
     "  theater chain show ACTOR            its events, one line each (--json for all of it)\n"
     "  theater chain export ACTOR          its events as JSON lines\n"
@@ -27,12 +31,13 @@ static const char help[] =
     "event\n"
     "      --data DIR        data folder\n"
     "      --from N          first sequence number to show or export\n"
-    "  theater inspect FILE                what a component imports, exports and needs\n"
+    "  theater inspect FILE                a component's world as WIT, and what it needs\n"
     "  theater help, theater --version\n"
     "\n"
     "ACTOR is an id, or the beginning of one if it is unique.\n"
     "Exit codes: 0 good, 1 error, 2 usage, 3 a request was answered with an error, 4 timeout,\n"
-    "5 a chain does not verify, 130 or 143 ended by SIGINT or SIGTERM.\n";
+    "5 a chain does not verify, 130 or 143 ended by SIGINT or SIGTERM. Of theater call: 0 the\n"
+    "function returned, 1 error or wrong usage, 2 trap.\n";
 
 int cli_error(const struct error *error) {
     fprintf(stderr, "theater: %s\n", error->message);
@@ -53,7 +58,8 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } commands[] = {{"run", cli_run}, {"chain", cli_chain}, {"inspect", cli_inspect}};
+    } commands[] = {
+        {"run", cli_run}, {"call", cli_call}, {"chain", cli_chain}, {"inspect", cli_inspect}};
     if (argc < 2) {
         fputs(help, stderr);
         return EXIT_USAGE;

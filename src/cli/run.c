@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -44,7 +43,6 @@ struct run {
     bool has_ended;   // lock: the root actor is gone
     bool has_failed;  // lock: it was not its own wish
     int signal;       // lock: the first one that came
-    pthread_t signal_thread;
 };
 
 static void root_ended(void *context, const char *id, const char *reason) {
@@ -59,70 +57,20 @@ static void root_ended(void *context, const char *id, const char *reason) {
     pthread_mutex_unlock(&run->lock);
 }
 
-// SIGUSR1 ends the thread; it is sent by this process only, at the end.
-static void *wait_for_signals(void *argument) {
-    struct run *run = argument;
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGUSR1);
-    for (;;) {
-        int number = 0;
-        if (sigwait(&set, &number) != 0 || number == SIGUSR1) {
-            return NULL;
-        }
+static void stop(void *context, int number, bool is_first) {
+    struct run *run = context;
+    if (is_first) {
         pthread_mutex_lock(&run->lock);
-        bool is_second = run->signal != 0;
         run->signal = number;
         pthread_cond_broadcast(&run->changed);
         pthread_mutex_unlock(&run->lock);
-        if (is_second) {
-            log_line(LOG_WARNING, "ended at once");
-            _exit(128 + number);
-        }
         log_line(LOG_INFO, "stopping; once more to end at once");
-        actor_system_request_stop(node_actors(run->node));
     }
-}
-
-static void block_signals(void) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGUSR1);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    actor_system_request_stop(node_actors(run->node));
 }
 
 // ---- options
 // -------------------------------------------------------------------------------------
-
-static bool parse_seconds(const char *text, uint64_t *out_ns) {
-    // By hand, because strtod follows the locale's decimal point.
-    uint64_t whole = 0;
-    uint64_t nanos = 0;
-    const char *at = text;
-    if (*at < '0' || *at > '9') {
-        return false;
-    }
-    for (; *at >= '0' && *at <= '9'; at++) {
-        whole = whole * 10 + (uint64_t)(*at - '0');
-        if (whole > 1000000000U) {
-            return false;
-        }
-    }
-    if (*at == '.') {
-        uint64_t unit = 100000000U;
-        for (at++; *at >= '0' && *at <= '9'; at++) {
-            nanos += (uint64_t)(*at - '0') * unit;
-            unit /= 10;
-        }
-    }
-    *out_ns = whole * 1000000000U + nanos;
-    return *at == '\0';
-}
 
 static bool parse_options(struct run *run, int argc, char **argv, int *code) {
     static const struct option options[] = {{"data", required_argument, NULL, 'd'},
@@ -164,7 +112,7 @@ static bool parse_options(struct run *run, int argc, char **argv, int *code) {
                 run->until_idle = true;
                 break;
             case 't':
-                if (!parse_seconds(optarg, &run->timeout_ns)) {
+                if (!cli_parse_seconds(optarg, &run->timeout_ns)) {
                     *code = cli_usage("run", "--timeout takes seconds, not '%s'", optarg);
                     return false;
                 }
@@ -176,7 +124,7 @@ static bool parse_options(struct run *run, int argc, char **argv, int *code) {
                 run->quiet = true;
                 break;
             case 'w':
-                if (!parse_seconds(optarg, &seconds) || seconds % 1000000000U != 0 ||
+                if (!cli_parse_seconds(optarg, &seconds) || seconds % 1000000000U != 0 ||
                     seconds > 1024 * 1000000000ULL) {
                     *code = cli_usage("run", "--workers takes a number, not '%s'", optarg);
                     return false;
@@ -351,7 +299,7 @@ int cli_run(int argc, char **argv) {
         free(run.actions);
         return code;
     }
-    block_signals();
+    cli_signals_block();
     pthread_mutex_init(&run.lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -367,13 +315,11 @@ int cli_run(int argc, char **argv) {
     if (node_open(&config, &run.node, &error) != OK) {
         code = cli_error(&error);
     } else {
-        if (pthread_create(&run.signal_thread, NULL, wait_for_signals, &run) != 0) {
-            fatal("cannot start the signal thread");
-        }
+        struct cli_signals signals = {.stop = stop, .context = &run};
+        cli_signals_start(&signals);
         code = start_and_drive(&run);
         // From here on a signal has nobody to stop: the node is being closed.
-        pthread_kill(run.signal_thread, SIGUSR1);
-        pthread_join(run.signal_thread, NULL);
+        cli_signals_end(&signals);
         if (node_close(run.node, &error) != OK) {
             code = cli_error(&error);
         }

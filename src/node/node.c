@@ -124,8 +124,7 @@ static enum status open_log(struct node *node, const char *folder, struct error 
     return status;
 }
 
-static enum status open_parts(struct node *node, const struct node_config *config,
-                              const char *folder, struct error *error) {
+static enum status open_folder(struct node *node, const char *folder, struct error *error) {
     enum status status = file_make_folders(folder, 0700, error);
     if (status == OK) {
         status = take_lock(folder, &node->lock, error);
@@ -136,10 +135,17 @@ static enum status open_parts(struct node *node, const struct node_config *confi
     if (status == OK) {
         status = check_version(folder, error);
     }
+    return status;
+}
+
+// `folder` is NULL for a bare node.
+static enum status open_parts(struct node *node, const struct node_config *config,
+                              const char *folder, struct error *error) {
+    enum status status = folder != NULL ? open_folder(node, folder, error) : OK;
     if (status == OK) {
         status = open_compiler(node, config->never_compile, error);
     }
-    if (status == OK) {
+    if (status == OK && folder != NULL) {
         status = open_log(node, folder, error);
     }
     if (status == OK) {
@@ -171,9 +177,9 @@ enum status node_open(const struct node_config *config, struct node **out, struc
     node->lock = -1;
     char *folder = NULL;
     enum status status = OK;
-    if (config->data_folder != NULL) {
+    if (config->data_folder != NULL && !config->is_bare) {
         folder = xstrdup(config->data_folder);
-    } else {
+    } else if (!config->is_bare) {
         status = node_default_folder(&folder, error);
     }
     if (status == OK) {

@@ -15,6 +15,7 @@ struct node_config {
     const char *data_folder;  // NULL: node_default_folder
     uint32_t workers;         // 0: as many as CPUs
     bool never_compile;
+    bool is_bare;                    // no data folder and no chain: for actor_call_export
     bool quiet;                      // actors' log lines are not written to stderr
     actor_root_ended_fn root_ended;  // may be NULL
     void *root_context;
@@ -29,6 +30,7 @@ enum status node_code_folder(char **out, struct error *error) MUST_CHECK;
 enum status node_open(const struct node_config *config, struct node **out,
                       struct error *error) MUST_CHECK;
 struct actor_system *node_actors(struct node *node);
+// NULL for a bare node.
 struct chain_log *node_log(struct node *node);
 // Stops all actors, children first, writes and syncs the log, frees. An error is one of writing the
 // log; the node is gone all the same.
