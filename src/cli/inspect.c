@@ -1,89 +1,188 @@
 // SPDX-License-Identifier: Apache-2.0
-// theater inspect: what a component imports and exports, what it needs in a manifest, its core
-// modules, and whether it can run here. Exit code 0 for a valid component only.
+// theater inspect: a component's world as WIT text, and, in comments before it, its hash, its core
+// modules, what it needs in a manifest and whether it can run here. All of stdout is valid WIT.
+// Exit code 0 for a valid component only.
 #include <stdio.h>
 
 #include "base/file.h"
+#include "base/map.h"
 #include "cli/cli.h"
 #include "component/component.h"
+#include "component/world.h"
 #include "host/host.h"
 #include "manifest/manifest.h"
 
 enum { COMPONENT_MOST_BYTES = 256 * 1024 * 1024 };
 
-static void print_slice(struct slice text) {
-    fwrite(text.data, 1, text.size, stdout);
-}
-
-static void print_function(struct slice interface, struct slice name,
-                           const struct component_func_type *type) {
-    struct buf shape = {0};
-    component_func_type_print(type, &shape);
-    printf("  ");
-    if (interface.size > 0) {
-        print_slice(interface);
-        putchar('.');
+// Appends text as comment lines.
+static void comment(struct buf *out, const char *indent, const char *text) {
+    buf_format(out, "// %s", indent);
+    for (; *text != '\0'; text++) {
+        bool is_control = (uint8_t)*text < ' ' || *text == 0x7f;
+        if (*text == '\n') {
+            buf_format(out, "\n// %s", indent);
+        } else {
+            buf_append_byte(out, is_control ? '?' : (uint8_t)*text);
+        }
     }
-    print_slice(name);
-    printf(": %s\n", buf_text(&shape));
-    buf_release(&shape);
+    buf_append_byte(out, '\n');
 }
 
-static void print_modules(const struct component *component) {
-    printf("core modules:\n");
-    for (uint32_t i = 0; i < component_module_count(component); i++) {
+// ---- core modules ------------------------------------------------------------------------------
+
+static void append_features(const struct wasm_module *module, struct buf *out) {
+    const char *before = "; features: ";
+    for (unsigned i = 0; i < WASM_FEATURE_COUNT; i++) {
+        if ((module->features >> i & 1) != 0) {
+            buf_format(out, "%s%s", before, wasm_feature_name((enum wasm_feature)i));
+            before = ", ";
+        }
+    }
+}
+
+static void append_modules(const struct component *component, struct buf *out) {
+    uint32_t count = component_module_count(component);
+    buf_format(out, "// %u core module%s%s\n", count, count == 1 ? "" : "s", count == 0 ? "" : ":");
+    for (uint32_t i = 0; i < count; i++) {
         const struct wasm_module *module = component_module_at(component, i);
-        printf("  %u: %zu bytes, %u functions, %u imports, %u exports\n", i, module->source->size,
-               module->func_count, module->import_count, module->export_count);
+        buf_format(out,
+                   "//   %u: %zu bytes, %llu of them code; %u functions, %u imports, %u exports, %s"
+                   "memory",
+                   i, module->source->size, (unsigned long long)module->code_bytes,
+                   module->func_count, module->import_count, module->export_count,
+                   module->memory_count == 0 ? "no " : "a ");
+        append_features(module, out);
+        buf_append_byte(out, '\n');
     }
 }
 
-static void print_needs(const struct component *component) {
+// ---- what it needs, and whether it runs --------------------------------------------------------
+
+static void append_needs(const struct component *component, struct buf *out) {
+    bool is_named[HANDLER_TYPE_COUNT] = {false};
     bool has_need = false;
     for (uint32_t i = 0; i < component_interface_count(component); i++) {
         enum manifest_handler_type handler;
         if (manifest_requires(component_interface_at(component, i), &handler) ==
-            MANIFEST_NEED_HANDLER) {
-            printf("%s  [[handler]] type = \"%s\"\n", has_need ? "" : "needs in its manifest:\n",
-                   manifest_handler_name(handler));
-            has_need = true;
+                MANIFEST_NEED_HANDLER &&
+            !is_named[handler]) {
+            buf_format(out, "%s//   [[handler]] type = \"%s\"\n",
+                       has_need ? "" : "// needs in its manifest:\n",
+                       manifest_handler_name(handler));
+            has_need = is_named[handler] = true;
         }
     }
 }
 
-// Every import that nothing answers, each with its reason.
-static bool print_obstacles(const struct component *component) {
-    bool can_run = true;
+static bool is_actor(const struct component *component) {
+    for (uint32_t i = 0; i < component_export_count(component); i++) {
+        const struct component_export *export = component_export_at(component, i);
+        if (slice_equal_text(manifest_interface_name(export->interface), "actor") &&
+            slice_equal_text(export->name, "init")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// What keeps a component from running, each reason once.
+struct obstacles {
+    struct buf *out;
+    struct map seen;
+};
+
+static void add_obstacle(struct obstacles *obstacles, const char *reason) {
+    bool is_first = obstacles->seen.live_count == 0;
+    if (map_add(&obstacles->seen, slice_text(reason), obstacles)) {
+        buf_append_text(obstacles->out, is_first ? "// cannot run here:\n" : "");
+        comment(obstacles->out, "  ", reason);
+    }
+}
+
+// Asks for everything that is imported; false when something is not provided.
+static bool append_obstacles(const struct component *component, struct buf *out) {
+    struct obstacles obstacles = {.out = out};
+    for (uint32_t i = 0; i < component_resource_import_count(component); i++) {
+        const struct component_resource *resource = component_resource_import_at(component, i);
+        bool has_interface = resource->interface.size > 0;
+        struct slice name = has_interface ? resource->interface : resource->name;
+        struct error error = {0};
+        (void)error_set(&error, ERR_UNSUPPORTED,
+                        "the component imports %s%.*s, which this release does not provide",
+                        has_interface ? "" : "a resource type ", (int)name.size,
+                        (const char *)name.data);
+        add_obstacle(&obstacles, error.message);
+    }
     for (uint32_t i = 0; i < component_import_count(component); i++) {
         struct component_host_func function;
         struct error error = {0};
         if (host_resolve(NULL, component_import_at(component, i), &function, &error) != OK) {
-            printf("%s  %s\n", can_run ? "cannot run here:\n" : "", error.message);
-            can_run = false;
+            add_obstacle(&obstacles, error.message);
         }
     }
-    if (can_run) {
-        printf("can run here\n");
-    }
-    return can_run;
+    bool is_clear = obstacles.seen.live_count == 0;
+    map_release(&obstacles.seen);
+    return is_clear;
 }
 
-static void print_component(const char *path, const struct component *component) {
-    char hash[SHA256_TEXT_BYTES];
-    sha256_text(component_hash(component), hash);
-    printf("%s\nsha256 %s\nimports:\n", path, hash);
-    for (uint32_t i = 0; i < component_import_count(component); i++) {
-        const struct component_import *import = component_import_at(component, i);
-        print_function(import->interface, import->name, import->type);
+static void append_verdict(const struct component *component, struct buf *out) {
+    if (!append_obstacles(component, out)) {
+        return;
     }
-    printf("exports:\n");
-    for (uint32_t i = 0; i < component_export_count(component); i++) {
-        const struct component_export *export = component_export_at(component, i);
-        print_function(export->interface, export->name, export->type);
+    buf_append_text(out, is_actor(component)
+                             ? "// can run here\n"
+                             : "// is no actor, as it does not export theater:simple/actor.init; "
+                               "theater call can call its functions\n");
+}
+
+// ---- the command -------------------------------------------------------------------------------
+
+// `component` is NULL for one that cannot be loaded: then `obstacle` says why.
+static enum status describe(const char *path, struct slice bytes, const struct component *component,
+                            const char *obstacle, struct buf *out, struct error *error) {
+    uint8_t hash[SHA256_BYTES];
+    char text[SHA256_TEXT_BYTES];
+    sha256(bytes, hash);
+    sha256_text(hash, text);
+    comment(out, "", path);
+    buf_format(out, "// sha256 %s, %zu bytes\n", text, bytes.size);
+    if (component != NULL) {
+        append_modules(component, out);
+        append_needs(component, out);
+        append_verdict(component, out);
+    } else {
+        buf_append_text(out, "// cannot run here:\n");
+        comment(out, "  ", obstacle);
     }
-    print_modules(component);
-    print_needs(component);
-    (void)print_obstacles(component);
+    buf_append_byte(out, '\n');
+    enum status status = world_print(bytes, out, error);
+    if (status != OK) {
+        (void)error_context(error, "%s", path);
+    }
+    return status;
+}
+
+// A valid component, or one with a feature that this release does not know: then it may be valid,
+// and its world can be shown, but nobody vouches for it.
+static int inspect(const char *path, struct slice bytes, const struct component *component,
+                   struct error *refusal) {
+    struct error error = {0};
+    struct buf text = {0};
+    int code = EXIT_GOOD;
+    if (component != NULL || refusal->code == ERR_UNSUPPORTED) {
+        if (describe(path, bytes, component, refusal->message, &text, &error) == OK) {
+            fwrite(text.data, 1, text.size, stdout);
+            fflush(stdout);
+        } else if (component != NULL) {
+            code = cli_error(&error);
+        }
+    }
+    if (component == NULL) {
+        (void)error_context(refusal, "%s", path);
+        code = cli_error(refusal);
+    }
+    buf_release(&text);
+    return code;
 }
 
 int cli_inspect(int argc, char **argv) {
@@ -96,15 +195,14 @@ int cli_inspect(int argc, char **argv) {
     struct error error = {0};
     struct bytes *bytes = NULL;
     struct component *component = NULL;
-    if (file_read(argv[1], COMPONENT_MOST_BYTES, &bytes, &error) == OK &&
-        component_load(bytes, NULL, &component, &error) != OK) {
-        error_context(&error, "%s", argv[1]);
-    }
-    bytes_unref(bytes);
-    if (component == NULL) {
+    if (file_read(argv[1], COMPONENT_MOST_BYTES, &bytes, &error) != OK) {
         return cli_error(&error);
     }
-    print_component(argv[1], component);
-    component_unref(component);
-    return EXIT_GOOD;
+    (void)!component_load(bytes, NULL, &component, &error);
+    int code = inspect(argv[1], bytes_slice(bytes), component, &error);
+    bytes_unref(bytes);
+    if (component != NULL) {
+        component_unref(component);
+    }
+    return code;
 }

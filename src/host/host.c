@@ -134,6 +134,11 @@ enum status host_resolve(const struct manifest *manifest, const struct component
     int name_size = (int)(import->name.size < 200 ? import->name.size : 200);
     const struct host_interface *interface =
         find_interface(manifest_interface_name(import->interface));
+    if (interface == NULL && interface_size == 0) {
+        return error_set(error, ERR_UNSUPPORTED,
+                         "the component imports a function %.*s of its own, which nothing provides",
+                         name_size, (const char *)import->name.data);
+    }
     if (interface == NULL) {
         return error_set(error, ERR_UNSUPPORTED,
                          "the component imports %.*s, which this release does not provide",

@@ -137,16 +137,4 @@ def test_chain_without_a_data_folder(t):
     check(not os.path.exists(os.path.join(t.folder, "absent")), "a reading command makes nothing")
 
 
-def test_inspect_refuses_garbage(t):
-    path = t.write("garbage.wasm", b"nothing of the kind")
-    refused(t, "inspect", path, err="garbage.wasm")
-
-
-def test_inspect_shows_a_component(t):
-    manifest = harness.example("counter")
-    wasm = harness.find(os.path.dirname(manifest), "*.wasm")
-    run = t.run("inspect", wasm).expect(OK)
-    check("theater:simple/actor" in run.out, "exports are listed", run)
-
-
 harness.main(globals())
