@@ -21,6 +21,7 @@ enum {
     EXPRESSION_MOST_BYTES = 64 * 1024 * 1024,  // from stdin
     ARGUMENTS_MOST_BYTES = 1024 * 1024 * 1024,
     CANDIDATES_MOST = 100,
+    PATIENCE = 10,  // wishes to stop, before a word about it
 };
 
 struct call {
@@ -39,6 +40,7 @@ struct call {
     struct node *node;
     struct buf result;  // WAVE
     _Atomic int signal;
+    unsigned stops;  // of the signal thread
 };
 
 // ---- options -----------------------------------------------------------------------------------
@@ -291,6 +293,10 @@ static void stop(void *context, int number, bool is_first) {
     if (is_first) {
         atomic_store(&call->signal, number);
     }
+    // A compiler that is running is not interrupted.
+    if (++call->stops == PATIENCE) {
+        log_line(LOG_INFO, "stopping; once more to end at once");
+    }
     actor_system_request_stop(node_actors(call->node));
 }
 
@@ -336,8 +342,11 @@ static int call_in_node(struct call *call) {
     int code = outcome(call, status, &error);
     if (code == EXIT_GOOD) {
         buf_append_byte(&call->result, '\n');
-        fwrite(call->result.data, 1, call->result.size, stdout);
-        fflush(stdout);
+        if (fwrite(call->result.data, 1, call->result.size, stdout) != call->result.size ||
+            fflush(stdout) != 0) {
+            (void)error_set_os(&error, errno, "cannot write the result");
+            code = cli_error(&error);
+        }
     }
     // A call that was given up may still run, with what it was called with, until the node is
     // closed. Its code must go before the node's compiler.

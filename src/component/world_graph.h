@@ -54,6 +54,7 @@ struct node {
     struct world_instance *owner;
     const struct node *target;
     const struct node *root;
+    uint32_t links;  // named ones behind it
     // Of a scope: where its declarations are, and what surrounds them.
     size_t begin;
     struct world_scope *outer;

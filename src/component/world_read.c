@@ -4,6 +4,8 @@
 // imported, so that every name has one owner. Code and core definitions are passed over.
 #include "component/world_graph.h"
 
+enum { LINKS_MAX = 1000 };
+
 struct list {
     const void **items;
     uint32_t count;
@@ -131,7 +133,14 @@ static const struct node *named(struct world_reader *reader, struct slice name,
     node->name = name;
     node->owner = owner;
     node->target = target;
-    node->root = target != NULL && target->tag == NODE_NAMED ? target->root : node;
+    node->root = node;
+    if (target != NULL && target->tag == NODE_NAMED) {
+        node->root = target->root;
+        node->links = target->links + 1;
+        if (node->links > LINKS_MAX) {
+            fail(reader->loader, ERR_LIMIT, "more than %d names for names of one type", LINKS_MAX);
+        }
+    }
     return node;
 }
 

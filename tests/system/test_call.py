@@ -3,6 +3,7 @@
 someone who tries it for the first time would find it."""
 import os
 import signal
+import subprocess
 import time
 
 import harness
@@ -87,6 +88,13 @@ def test_an_actor_can_be_called(t):
     run = call(t, 'init(some([1]), ("id"))', component=counter)
     check(run.out.startswith('err("'), "err is a result like any other", run)
     check(not os.path.exists(t.data), "a call leaves no data")
+
+
+def test_result_that_cannot_be_written(t):
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run([harness.BINARY, "call", ECHO, "add(1)"], env=t.env(), stdout=full,
+                             stderr=subprocess.PIPE, check=False, timeout=harness.LIMIT_S)
+    check(run.returncode == ERROR and b"cannot write the result" in run.stderr, "it is told", run)
 
 
 # ---- what happens meanwhile

@@ -160,6 +160,35 @@ TEST(types_that_grow_without_end_are_refused) {
     buf_release(&component);
 }
 
+TEST(names_of_names_without_end_are_refused) {
+    struct buf component = {0};
+    struct buf out = {0};
+    struct error error;
+    struct buf types = {0};
+    struct buf imports = {0};
+    enum { COUNT = 100000 };
+    buf_append(&types, "\x01\x70\x7d", 3);  // list<u8>
+    put_u32(&imports, COUNT);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        char name[16];
+        int size = snprintf(name, sizeof name, "t%u", i);
+        buf_append_byte(&imports, 0);
+        put_u32(&imports, (uint32_t)size);
+        buf_append(&imports, name, (size_t)size);
+        buf_append(&imports, "\x03\x00", 2);
+        put_u32(&imports, i);
+    }
+    buf_append(&component, "\0asm\x0d\0\1\0", 8);
+    put_section(&component, 7, &types);
+    put_section(&component, 10, &imports);
+    EXPECT(print(buf_slice(&component), &out, &error) == ERR_LIMIT);
+    EXPECT_CONTAINS(error.message, "names for names");
+    buf_release(&types);
+    buf_release(&imports);
+    buf_release(&out);
+    buf_release(&component);
+}
+
 int main(void) {
     return test_main();
 }
