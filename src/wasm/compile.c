@@ -228,7 +228,7 @@ static enum status write_input(const char *folder, const char *name, struct slic
 static enum status translate(const struct wasm_compiler *compiler, const struct wasm_module *module,
                              const char *folder, struct error *error) {
     struct buf output = {0};
-    bool several = module->body->spaces[WASM_MEMORY].count > 1;
+    bool several = module->body->spaces[WASM_MEMORY].count > 1 || module->body->indexes_memories;
     const char *argv[] = {compiler->wasm2c,
                           "-n",
                           "m",

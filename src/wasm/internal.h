@@ -90,7 +90,8 @@ struct wasm_module_body {
     struct wasm_segments globals;  // defined ones
     struct wasm_segments elements;
     struct wasm_segments data;
-    bool extended;  // some expression is extended: the module needs an init function
+    bool extended;          // some expression is extended: the module needs an init function
+    bool indexes_memories;  // some instruction names a memory in more than the byte 0
     bool has_start;
     uint32_t start;
     struct buf memory_copies;  // of struct memory_copy

@@ -13,9 +13,17 @@ static bool known(struct wasm_validator *v, const char *what, uint32_t index, ui
     return false;
 }
 
-static bool read_memory(struct wasm_validator *v) {
+// The index of a memory was a byte 0 before there were several; some translators still take nothing
+// else from a module that has one.
+static uint32_t read_memory_index(struct wasm_validator *v) {
+    size_t start = v->r->at;
     uint32_t index = reader_u32(v->r);
-    return known(v, "memory", index, v->module->spaces[WASM_MEMORY].count);
+    v->module->indexes_memories |= v->r->at - start > 1;
+    return index;
+}
+
+static bool read_memory(struct wasm_validator *v) {
+    return known(v, "memory", read_memory_index(v), v->module->spaces[WASM_MEMORY].count);
 }
 
 // Gives the type of the table's elements; WASM_ANY_TYPE, after a failure, when there is none.
@@ -109,6 +117,7 @@ void wasm_check_memory_access(struct wasm_validator *v, const struct wasm_opcode
     if (UNLIKELY((alignment_log & 0x40) != 0)) {
         alignment_log -= 0x40;
         memory = reader_u32(v->r);
+        v->module->indexes_memories = true;
     }
     (void)reader_u32(v->r);
     if (UNLIKELY(alignment_log > op->alignment_log))
@@ -149,9 +158,9 @@ void wasm_check_memory_copy(struct wasm_validator *v, const struct wasm_opcode *
     struct reader *r = v->r;
     uint32_t count = v->module->spaces[WASM_MEMORY].count;
     struct memory_copy copy = {.first = r->at};
-    uint32_t target = reader_u32(r);
+    uint32_t target = read_memory_index(v);
     copy.second = r->at;
-    uint32_t source = reader_u32(r);
+    uint32_t source = read_memory_index(v);
     copy.end = r->at;
     if (!known(v, "memory", target, count) || !known(v, "memory", source, count))
         return;

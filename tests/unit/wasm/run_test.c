@@ -426,6 +426,43 @@ TEST(memories_of_one_module_are_apart) {
     with_guest_stack(own_memories_body, 0);
 }
 
+// The only memory may be named like one of several: in a byte of its own behind the alignment (with
+// bit 6 set), and by a number in a longer form. The function loads, fills nothing and gives the
+// size.
+static void indexed_memory_body(struct wasm_context *context) {
+    (void)context;
+    static const uint8_t indexed[] = {
+        0,    'a',  's',  'm',  1,    0,    0,    0,                 // header
+        1,    5,    1,    0x60, 0,    1,    0x7f,                    // type () -> i32
+        3,    2,    1,    0,                                         // function 0
+        5,    3,    1,    0,    2,                                   // memory of two pages
+        7,    5,    1,    1,    'f',  0,    0,                       // export "f"
+        10,   26,   1,    24,   0,                                   // one body, no locals
+        0x41, 0,    0x28, 0x42, 0x80, 0x00, 0,    0x1a,              // i32.load, drop
+        0x41, 0,    0x41, 0,    0x41, 0,    0xfc, 0x0b, 0x80, 0x00,  // memory.fill
+        0x3f, 0x80, 0x80, 0x00, 0x0b,                                // memory.size
+    };
+    struct bytes *bytes = bytes_copy(slice_of(indexed, sizeof indexed));
+    struct wasm_module *module = NULL;
+    struct wasm_code *code = NULL;
+    struct error error = {0};
+    EXPECT_OK(wasm_module_scan(bytes, NULL, &module, &error), error);
+    bytes_unref(bytes);
+    if (module == NULL)
+        return;
+    EXPECT_OK(wasm_compile(shared_compiler(), module, &code, &error), error);
+    wasm_module_unref(module);
+    if (code == NULL)
+        return;
+    struct wasm_instance *instance = make(code, NULL);
+    EXPECT_U64(call(instance, 0, 0, 0), 2);
+    wasm_instance_free(instance);
+    wasm_code_unref(code);
+}
+TEST(the_only_memory_may_be_named_by_its_index) {
+    with_guest_stack(indexed_memory_body, 0);
+}
+
 static void references_body(struct wasm_context *context) {
     (void)context;
     struct wasm_code *code = wat_code(
