@@ -371,6 +371,11 @@ static void check_instructions(struct wasm_validator *v) {
     uint32_t constants = 0;
     while (v->depth > 0) {
         v->at = r->at;
+        if (UNLIKELY(r->at >= r->end))
+            wasm_validate_fail(v, ERR_INVALID,
+                               "unexpected end of section or function: END opcode expected, %u "
+                               "blocks are open",
+                               v->depth);
         uint8_t opcode = reader_byte(r);
         const struct wasm_opcode *op = &wasm_opcodes[opcode];
         v->op = op;

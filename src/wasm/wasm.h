@@ -118,7 +118,7 @@ struct wasm_scan_limits {
 // Reads and validates a module, function bodies included, in one bounded pass (core specification,
 // chapters 3 and 5 and appendix "Validation Algorithm"). ERR_INVALID names the byte offset, the
 // function if it is in a body, and what is wrong; ERR_UNSUPPORTED names the feature (SIMD, threads,
-// tail calls, exceptions, memory64, GC, typed function references, multiple memories defined);
+// tail calls, exceptions, memory64, GC, typed function references);
 // ERR_LIMIT says which bound of ours is passed. Keeps `bytes` (takes a reference of its
 // own). `limits` may be NULL. Gives one reference. Any thread, not on a fiber.
 enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits *limits,

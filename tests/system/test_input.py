@@ -56,6 +56,14 @@ def test_missing_component(t):
     refused(t, "run", path, err="no-such-file.wasm")
 
 
+def test_function_body_is_invalid(t):
+    body = b"\0\x42\0\x0b"  # i64.const 0, where the type says i32
+    module = CORE_MODULE + b"\1\5\1\x60\0\1\x7f" + b"\3\2\1\0" + b"\x0a\6\1\4" + body
+    t.write("typed.wasm", EMPTY_COMPONENT + b"\1" + bytes([len(module)]) + module)
+    refused(t, "run", t.manifest("typed.wasm"),
+            err=["typed.wasm", "byte 26, function 0: type mismatch in end: expected i32, found i64"])
+
+
 def test_component_is_garbage(t):
     t.write("garbage.wasm", b"MZ this is something else entirely" * 10)
     refused(t, "run", t.manifest("garbage.wasm"), err="garbage.wasm")

@@ -356,6 +356,7 @@ TEST(select_takes_two_of_one_type) {
         {GIVES_I32, I32 I32 I64 SELECT, "type mismatch in select: expected i32, found i64"},
         {NOTHING, FUNC_NULL FUNC_NULL I32 SELECT DROP, "type mismatch in select"},
         {NOTHING, FUNC_NULL EXTERN_NULL I32 "1c 01 70 " DROP, "expected funcref, found externref"},
+        {NOTHING, I32 I32 I32 "1c 01 7f 9a " DROP, "type mismatch in f64.neg"},
         {NOTHING, I32 "1c 00 ", "invalid result arity"},
         {NOTHING, I32 I32 I32 I32 I32 "1c 02 7f 7f ", "invalid result arity"},
         {NOTHING, I32 I32 I32 "1c 01 40 " DROP, "unknown type 0x40"},
