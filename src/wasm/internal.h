@@ -11,6 +11,7 @@
 #if HAVE_ASAN
 #include <sanitizer/asan_interface.h>
 #else
+#define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
 

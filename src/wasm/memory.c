@@ -61,6 +61,24 @@ static uint8_t *map_arena(uint64_t bytes) {
     return arena;
 }
 
+// Under the address sanitizer a gap follows each block, and what lies behind the used part of a
+// block (all of it when it is free) is fenced off for the host, as far as FENCE_BYTES: a write of
+// ours that misses a guest's memory is found. Generated code has checks of its own.
+enum { BLOCK_STRIDE = HAVE_ASAN ? 2 : 1, FENCE_BYTES = 65536 };
+
+static size_t fence_size(uint32_t class_index, uint64_t used_bytes) {
+    uint64_t rest = wasm_class_pages(class_index) * WASM_PAGE_BYTES * BLOCK_STRIDE - used_bytes;
+    return rest < FENCE_BYTES ? (size_t)rest : FENCE_BYTES;
+}
+
+static void put_fence(uint8_t *block, uint32_t class_index, uint64_t used_bytes) {
+    ASAN_POISON_MEMORY_REGION(block + used_bytes, fence_size(class_index, used_bytes));
+}
+
+static void take_fence(uint8_t *block, uint32_t class_index, uint64_t used_bytes) {
+    ASAN_UNPOISON_MEMORY_REGION(block + used_bytes, fence_size(class_index, used_bytes));
+}
+
 uint8_t *wasm_block_take(uint32_t pages, uint32_t *class_index) {
     assert(pages > 0 && pages <= 65536);
     uint32_t index = 0;
@@ -74,24 +92,29 @@ uint8_t *wasm_block_take(uint32_t pages, uint32_t *class_index) {
         block = class->free_blocks[--class->free_count];
     } else {
         if (class->arena_next == class->arena_end) {
-            uint64_t bytes = block_bytes > ARENA_BYTES ? block_bytes : ARENA_BYTES;
+            uint64_t stride = block_bytes * BLOCK_STRIDE;
+            uint64_t bytes = stride > ARENA_BYTES ? stride : ARENA_BYTES;
             class->arena_next = map_arena(bytes);
             class->arena_end = class->arena_next == NULL ? NULL : class->arena_next + bytes;
         }
         block = class->arena_next;
         if (block != NULL)
-            class->arena_next += block_bytes;
+            class->arena_next += block_bytes * BLOCK_STRIDE;
     }
     pthread_mutex_unlock(&class->lock);
     *class_index = index;
+    if (block != NULL)
+        take_fence(block, index, 0);
     return block;
 }
 
 void wasm_block_give(uint8_t *block, uint32_t class_index, uint64_t used_bytes) {
     assert(block != NULL && used_bytes <= wasm_class_pages(class_index) * WASM_PAGE_BYTES);
+    take_fence(block, class_index, used_bytes);
     // Locked pages cannot be dropped; then they are cleared.
     if (used_bytes > 0 && madvise(block, used_bytes, MADV_DONTNEED) != 0)
         memset(block, 0, used_bytes);
+    put_fence(block, class_index, 0);
     struct size_class *class = &classes[class_index];
     pthread_mutex_lock(&class->lock);
     if (class->free_count == class->free_capacity) {
@@ -122,6 +145,8 @@ bool wasm_memory_allocate(wasm_rt_memory_t *memory, uint32_t pages, uint32_t max
     memory->class_index = class_index;
     memory->budget = budget;
     memory->allocated = true;
+    if (data != NULL)
+        put_fence(data, class_index, bytes);
     return true;
 }
 
@@ -155,8 +180,10 @@ uint32_t wasm_memory_grow(wasm_rt_memory_t *memory, uint32_t more) {
         wasm_budget_give(memory->budget, bytes);
         return UINT32_MAX;
     }
+    take_fence(memory->data, memory->class_index, memory->size);
     memory->pages = old + more;
     memory->size += bytes;
+    put_fence(memory->data, memory->class_index, memory->size);
     return old;
 }
 

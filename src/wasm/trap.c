@@ -344,6 +344,7 @@ static uint32_t api_register_func_type(uint32_t param_count, uint32_t result_cou
     struct buf bytes = {0};
     va_list arguments;
     va_start(arguments, result_count);
+    (void)buf_reserve(&bytes, 1);  // an address also without types
     for (uint32_t i = 0; i < param_count + result_count; i++)
         buf_append_byte(&bytes, (uint8_t)va_arg(arguments, int));
     va_end(arguments);
