@@ -57,6 +57,14 @@ static inline char *driver_cache_folder(struct driver *driver) {
     return file_join(home == NULL ? "." : home, ".cache/theater/code");
 }
 
+// Begins a turn with this limit of CPU time (0: none) on the driver's thread. The limit counts with
+// a watchdog running.
+static inline void driver_begin_turn(struct driver *driver, uint64_t cpu_limit_ns) {
+    wasm_context_unbind(&driver->context);
+    wasm_context_begin(&driver->context, cpu_limit_ns);
+    wasm_context_bind(&driver->context);
+}
+
 static inline void *driver_thread(void *data) {
     struct driver *driver = data;
     wasm_thread_enter();

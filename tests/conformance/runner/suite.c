@@ -77,7 +77,7 @@ static enum status define(struct suite *suite, const char *binary, void **out, c
         return ERR_IO;
     }
     free(path);
-    wasm_context_begin(&suite->driver->context, CALL_CPU_NS);
+    driver_begin_turn(suite->driver, CALL_CPU_NS);
     enum status status = suite->kind->define(suite->state, bytes, out, error);
     bytes_unref(bytes);
     if (status == ERR_UNSUPPORTED) {
@@ -125,7 +125,7 @@ static bool instantiate(struct suite *suite, const struct suite_definition *defi
         return false;
     }
     struct error error = {.code = OK};
-    wasm_context_begin(&suite->driver->context, CALL_CPU_NS);
+    driver_begin_turn(suite->driver, CALL_CPU_NS);
     enum status status =
         suite->kind->instantiate(suite->state, definition->handle, &instance->handle, &error);
     if (status == OK)
@@ -207,7 +207,7 @@ static bool invoke(struct suite *suite, const json_t *expected, enum invocation 
         suite_skip(suite, "%s", instance->missing);
         return false;
     }
-    wasm_context_begin(&suite->driver->context, CALL_CPU_NS);
+    driver_begin_turn(suite->driver, CALL_CPU_NS);
     *out = suite->kind->invoke(suite->state, instance->handle, action, expected, error);
     if (*out == INVOKE_UNSUPPORTED) {
         suite_skip(suite, "%s", error->message);
@@ -302,7 +302,7 @@ static void run_no_instance(struct suite *suite, enum status wanted, enum status
     }
     struct suite_instance *instance = instance_new(suite);
     suite->current = current;
-    wasm_context_begin(&suite->driver->context, CALL_CPU_NS);
+    driver_begin_turn(suite->driver, CALL_CPU_NS);
     status = suite->kind->instantiate(suite->state, definition->handle, &instance->handle, &error);
     if (status == ERR_UNSUPPORTED)
         unsupported = suite->kind->unsupported(&error, NULL);

@@ -420,23 +420,15 @@ TEST(a_destructor_may_call_the_host) {
     close_fixture();
 }
 
-// Begins a turn with this CPU limit.
-static void begin_turn(uint64_t cpu_limit_ns) {
-    struct wasm_context *context = wasm_context_current();
-    wasm_context_unbind(context);
-    wasm_context_begin(context, cpu_limit_ns);
-    wasm_context_bind(context);
-}
-
 TEST(the_deadline_holds_in_a_destructor) {
     open_fixture();
     uint32_t handle = (uint32_t)must("new-counter", 1, 0);
     (void)must("set-mode", 2, 0);
     wasm_watchdog_start();
-    begin_turn(20000000);
+    driver_begin_turn(driver, 20000000);
     EXPECT(!drop_handle(handle));
     EXPECT_CONTAINS(fixture.error.message, wasm_trap_text(WASM_TRAP_DEADLINE));
-    begin_turn(0);
+    driver_begin_turn(driver, 0);
     wasm_watchdog_stop();
     close_fixture();
 }
