@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs converted test files of the core specification and of the component model:
 //
-//   theater-conformance [--list] [--jobs N] [--cache FOLDER] FILE.json…
+//   theater-conformance [--list] [--jobs N] [--cache FOLDER] [--tables FOLDER] FILE.json…
 //
 // Prints a line per failure, per file the reasons of what was skipped and the counts, and last the
 // sum: "N passed, N failed, N skipped". With --list, every command's result. Each file has a
 // process of its own, so that a crash is one file's failure; N of them (default: one per CPU) run
 // at once. tests/conformance/known-failures.txt says what is expected to fail and why (skipped; a
-// failure if it passes), tests/conformance/core-files.txt which files are left out and why.
+// failure if it passes), tests/conformance/core-files.txt which files are left out and why;
+// --tables names another folder for both.
 #include <errno.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "suite.h"
 
-#define TABLES SOURCE_FOLDER "/tests/conformance/"
+#define TABLES SOURCE_FOLDER "/tests/conformance"
 
 struct job {
     const char *path;
@@ -152,7 +153,9 @@ static int run_all(struct runner *runner) {
 }
 
 static int usage(const char *name) {
-    (void)fprintf(stderr, "usage: %s [--list] [--jobs N] [--cache FOLDER] FILE.json...\n", name);
+    (void)fprintf(stderr,
+                  "usage: %s [--list] [--jobs N] [--cache FOLDER] [--tables FOLDER] FILE.json...\n",
+                  name);
     return 2;
 }
 
@@ -166,7 +169,14 @@ static void add_job(struct runner *runner, const char *path) {
     (void)fclose(file);
 }
 
+static void load_table(struct table *table, const char *folder, const char *name, bool has_lines) {
+    char *path = file_join(folder, name);
+    table_load(table, path, has_lines);
+    free(path);
+}
+
 int main(int argc, char **argv) {
+    const char *tables = TABLES;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     struct runner runner = {.driver = {.argc = argc, .argv = argv}};
     runner.slots = cpus < 1 ? 1 : (unsigned)cpus;
@@ -177,6 +187,8 @@ int main(int argc, char **argv) {
             runner.is_listed = true;
         else if (strcmp(argv[i], "--jobs") == 0 && i + 1 < runner.driver.argc)
             runner.slots = (unsigned)strtoul(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--tables") == 0 && i + 1 < runner.driver.argc)
+            tables = argv[++i];
         else if (argv[i][0] == '-')
             return usage(argv[0]);
         else
@@ -184,8 +196,8 @@ int main(int argc, char **argv) {
     }
     if (runner.job_count == 0 || runner.slots == 0)
         return usage(argv[0]);
-    table_load(&runner.known, TABLES "known-failures.txt", true);
-    table_load(&runner.left_out, TABLES "core-files.txt", false);
+    load_table(&runner.known, tables, "known-failures.txt", true);
+    load_table(&runner.left_out, tables, "core-files.txt", false);
     int result = run_all(&runner);
     table_release(&runner.known);
     table_release(&runner.left_out);
