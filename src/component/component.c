@@ -166,6 +166,11 @@ enum status component_link(struct component *component, component_resolve_fn res
                            component_resolve_resource_fn resolve_resource, void *resolver,
                            struct component_linked **out, struct error *error) {
     assert(component != NULL && resolve != NULL && out != NULL);
+    if (component->missing.size != 0) {
+        return error_set(error, ERR_UNSUPPORTED,
+                         "import %.*s: a host cannot give components or core modules",
+                         (int)component->missing.size, (const char *)component->missing.data);
+    }
     struct component_linked *linked = xcalloc(1, sizeof *linked);
     atomic_init(&linked->references, 1);
     linked->component = component_ref(component);

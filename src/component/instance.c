@@ -216,6 +216,9 @@ static bool call_lowered(struct component_instance *instance, const struct plan_
     if ((instance->owner_flags[signature->owner] & OWNER_MAY_NOT_LEAVE) != 0) {
         return guest_trap("cannot leave component instance");
     }
+    if (UNLIKELY(plan->is_reentrance)) {
+        return guest_trap("cannot enter component instance");
+    }
     // Still the current one after a host function has waited: it goes with the stack.
     struct wasm_context *context = wasm_context_current();
     struct guest guest;

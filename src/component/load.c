@@ -13,7 +13,7 @@ enum {
     DEFAULT_BYTES = 256 << 20,
     DEFAULT_NESTING = 32,
     DEFAULT_ITEMS = 500000,
-    WORK_STEPS = 20000000,
+    WORK_STEPS = 8000000,
 };
 // Bytes of nested components decoded in sum: one that is instantiated again and again is read each
 // time. Generous for any composition, finite for a hostile one.
@@ -23,9 +23,34 @@ static void load_sections(struct loader *loader, size_t end);
 
 // ---- nested components -------------------------------------------------------------------------
 
+// Numbers a component instantiation.
+static uint32_t new_owner(struct loader *loader, uint32_t parent) {
+    buf_append(&loader->owner_parents, &parent, sizeof parent);
+    return loader->component->owner_count++;
+}
+
 static bool is_component(struct slice bytes) {
     static const uint8_t HEADER[] = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
     return bytes.size >= sizeof HEADER && memcmp(bytes.data, HEADER, sizeof HEADER) == 0;
+}
+
+// Decodes the component with nothing known of its imports but their types.
+static const struct component_shape *check_component(struct loader *loader,
+                                                     const struct component_def *def) {
+    struct scope *outer = loader->scope;
+    struct scope *scope = scope_enter(loader, false);
+    if (scope == NULL) {
+        return NULL;
+    }
+    scope->owner = new_owner(loader, outer->owner);
+    size_t end = loader->end;
+    loader->at = def->begin;
+    load_sections(loader, def->end);
+    loader->end = end;
+    struct component_shape *shape = LOADER_NEW(loader, struct component_shape);
+    *shape = (struct component_shape){scope->imports, scope->exports, scope->shape_depth + 1};
+    scope_leave(loader, outer);
+    return shape;
 }
 
 static void load_component(struct loader *loader) {
@@ -42,17 +67,36 @@ static void load_component(struct loader *loader) {
     for (int sort = 0; sort < SORT_COUNT; sort++) {
         def->outer_counts[sort] = scope->spaces[sort].count;
     }
+    if (loader->is_checking) {
+        def->shape = check_component(loader, def);
+    }
     loader->at = loader->end;
     scope_add(loader, SORT_COMPONENT, def);
+}
+
+// Matches the arguments with the component's shape; a copy of what it exports is the instance.
+static void check_instantiation(struct loader *loader, const struct component_shape *shape,
+                                const struct map *arguments) {
+    uint32_t cursor = 0;
+    const struct map_entry *entry;
+    while ((entry = map_next(shape->imports, &cursor)) != NULL && loader_work(loader, 1)) {
+        const struct named_item *argument = map_get(arguments, entry->key);
+        if (argument == NULL) {
+            fail(loader, ERR_INVALID, "missing import named `%.*s` of a nested component",
+                 (int)entry->key.size, (const char *)entry->key.data);
+        } else {
+            shape_match(loader, argument, entry->value, entry->key);
+        }
+    }
+    const struct instance_def *instance = shape_instantiated(loader, shape);
+    shape_unbind(loader);
+    scope_add(loader, SORT_INSTANCE, instance);
 }
 
 // Decodes the component's sections with these arguments; what it exports is the instance.
 static void instantiate(struct loader *loader, const struct component_def *def,
                         const struct map *arguments) {
-    if (def->is_abstract) {
-        fail(loader, ERR_UNSUPPORTED, "instantiating an imported component");
-        return;
-    }
+    assert(!def->is_abstract);
     uint64_t size = def->end - def->begin;
     if (size > loader->expansion_left) {
         fail(loader, ERR_LIMIT, "nested components are instantiated too often");
@@ -73,7 +117,7 @@ static void instantiate(struct loader *loader, const struct component_def *def,
     memcpy(scope->outer_counts, def->outer_counts, sizeof scope->outer_counts);
     scope->depth = depth + 1;
     scope->arguments = arguments;
-    scope->owner = loader->component->owner_count++;
+    scope->owner = new_owner(loader, caller->owner);
     loader->at = def->begin;
     load_sections(loader, def->end);
     struct instance_def *instance = LOADER_NEW(loader, struct instance_def);
@@ -86,6 +130,17 @@ static void instantiate(struct loader *loader, const struct component_def *def,
     loader->end = end;
     scope_leave(loader, caller);
     scope_add(loader, SORT_INSTANCE, instance);
+}
+
+// Bounds the recursion over shapes.
+static void note_depth(struct loader *loader, uint32_t *depth, const struct named_item *item) {
+    uint32_t item_is = item_depth(item);
+    if (item_is > *depth) {
+        *depth = item_is;
+    }
+    if (item_is >= TYPE_DEPTH_MAX) {
+        fail(loader, ERR_LIMIT, "instances nested more than %d deep", TYPE_DEPTH_MAX);
+    }
 }
 
 static struct named_item *read_item(struct loader *loader) {
@@ -102,35 +157,72 @@ static struct named_item *read_item(struct loader *loader) {
     return named;
 }
 
-static void load_instance(struct loader *loader) {
-    uint8_t form = read_byte(loader);
-    const struct component_def *def = NULL;
-    if (form == 0x00) {
-        def = scope_read(loader, SORT_COMPONENT);
-    } else if (form != 0x01) {
-        fail(loader, ERR_INVALID, "unknown form of instance 0x%02x", form);
+// Sort and index of an item that components, too, can import and export.
+static void check_exportable(struct loader *loader, const struct named_item *item) {
+    if (!failed(loader) && item->sort < SORT_FUNC && item->sort != SORT_CORE_MODULE) {
+        fail(loader, ERR_INVALID, "a component cannot import or export a %s",
+             sort_name(item->sort));
     }
-    uint32_t count = read_count(loader, form == 0x00 ? "arguments" : "exports");
-    struct map *items = loader_map(loader);
+}
+
+static void load_instantiation(struct loader *loader) {
+    const struct component_def *def = scope_read(loader, SORT_COMPONENT);
+    uint32_t count = read_count(loader, "arguments");
+    struct map *arguments = loader_map(loader);
     for (uint32_t i = 0; i < count && !failed(loader); i++) {
-        struct slice name = form == 0x00 ? read_name(loader) : read_extern_name(loader);
+        struct slice name = read_name(loader);
         struct named_item *item = read_item(loader);
-        if (!failed(loader) && !map_add(items, name, item)) {
-            fail(loader, ERR_INVALID, "two items named '%.*s' in one instance", (int)name.size,
-                 (const char *)name.data);
+        check_exportable(loader, item);
+        if (!failed(loader) && !map_add(arguments, name, item)) {
+            fail(loader, ERR_INVALID, "instantiation argument `%.*s` conflicts with a previous one",
+                 (int)name.size, (const char *)name.data);
         }
     }
     if (failed(loader)) {
         return;
     }
-    if (form == 0x00) {
-        instantiate(loader, def, items);
-        return;
+    if (loader->is_checking) {
+        check_instantiation(loader, def->shape, arguments);
+    } else {
+        instantiate(loader, def, arguments);
     }
+}
+
+static void load_inline_instance(struct loader *loader) {
     struct instance_def *instance = LOADER_NEW(loader, struct instance_def);
-    instance->exports = items;
-    instance->depth = 1;
+    instance->exports = loader_map(loader);
+    struct map *keys = loader_map(loader);
+    uint32_t count = read_count(loader, "exports");
+    for (uint32_t i = 0; i < count && !failed(loader); i++) {
+        struct slice name = read_extern_name(loader);
+        struct named_item *item = read_item(loader);
+        check_exportable(loader, item);
+        if (loader->is_checking) {
+            // An inline instance introduces no resource types, so it has no functions of them.
+            check_name(loader, name, item, keys, NULL, "export");
+        }
+        if (failed(loader)) {
+            return;
+        }
+        if (!map_add(instance->exports, name, item)) {
+            fail(loader, ERR_INVALID, "two exports named '%.*s' in one instance", (int)name.size,
+                 (const char *)name.data);
+        }
+        note_depth(loader, &instance->depth, item);
+    }
+    instance->depth++;
     scope_add(loader, SORT_INSTANCE, instance);
+}
+
+static void load_instance(struct loader *loader) {
+    uint8_t form = read_byte(loader);
+    if (form == 0x00) {
+        load_instantiation(loader);
+    } else if (form == 0x01) {
+        load_inline_instance(loader);
+    } else {
+        fail(loader, ERR_INVALID, "unknown form of instance 0x%02x", form);
+    }
 }
 
 // ---- imports -----------------------------------------------------------------------------------
@@ -144,20 +236,33 @@ static const void *host_item(struct loader *loader, struct slice name,
     }
     if (decl->sort == SORT_INSTANCE) {
         *(struct slice *)PLAN_PUSH(loader->component, interface) = name;
-        return shape_copy_instance(loader, decl->type->instance, &name);
+        return shape_imported(loader, decl->type->instance, name);
     }
-    if (decl->sort == SORT_TYPE && decl->is_binder) {
+    assert(decl->sort == SORT_TYPE);
+    if (decl->is_binder) {
         struct type_def *type = LOADER_NEW(loader, struct type_def);
         type->tag = TYPE_RESOURCE;
         type->resource = import_resource(loader, none, name);
         return type;
     }
-    if (decl->sort == SORT_TYPE) {
-        return decl->type;
+    return decl->type;
+}
+
+// An import of which nothing but the type is known.
+static void check_import(struct loader *loader, struct slice name, const struct extern_decl *decl) {
+    struct scope *scope = loader->scope;
+    const struct named_item *item = shape_declared(loader, decl, true);
+    check_name(loader, name, item, scope->import_keys, scope->imports, "import");
+    check_visible(loader, item, true);
+    if (failed(loader)) {
+        return;
     }
-    fail(loader, ERR_UNSUPPORTED, "importing a %s ('%.*s')", sort_name(decl->sort), (int)name.size,
-         (const char *)name.data);
-    return NULL;
+    (void)map_add(scope->imports, name, (void *)(uintptr_t)item);
+    note_depth(loader, &scope->shape_depth, item);
+    scope_add(loader, decl->sort, item->item);
+    if (scope->is_root && (decl->sort == SORT_COMPONENT || decl->sort == SORT_CORE_MODULE)) {
+        loader->modules->missing = name;
+    }
 }
 
 static void load_import(struct loader *loader) {
@@ -167,27 +272,19 @@ static void load_import(struct loader *loader) {
     if (failed(loader)) {
         return;
     }
-    struct named_item *declared = abstract_item(loader, &decl);
-    if (!failed(loader) && !map_add(scope->imports, name, declared)) {
-        fail(loader, ERR_INVALID, "two imports named '%.*s'", (int)name.size,
-             (const char *)name.data);
-        return;
-    }
-    if (scope->is_root) {
-        const void *item = host_item(loader, name, &decl);
-        if (!failed(loader)) {
-            scope_add(loader, decl.sort, item);
+    if (loader->is_checking) {
+        check_import(loader, name, &decl);
+    } else if (scope->is_root) {
+        scope_add(loader, decl.sort, host_item(loader, name, &decl));
+    } else {
+        const struct named_item *argument = map_get(scope->arguments, name);
+        if (argument == NULL || argument->sort != decl.sort) {
+            fail(loader, ERR_INVALID, "missing import named `%.*s` of a nested component",
+                 (int)name.size, (const char *)name.data);
+            return;
         }
-        return;
+        scope_add(loader, decl.sort, argument->item);
     }
-    const struct named_item *argument = map_get(scope->arguments, name);
-    if (argument == NULL) {
-        fail(loader, ERR_INVALID, "a nested component is instantiated without its import '%.*s'",
-             (int)name.size, (const char *)name.data);
-        return;
-    }
-    shape_match(loader, argument, declared, name);
-    scope_add(loader, decl.sort, argument->item);
 }
 
 // ---- exports -----------------------------------------------------------------------------------
@@ -241,32 +338,55 @@ static void export_root(struct loader *loader, struct slice name, enum sort sort
     }
 }
 
-static void load_export(struct loader *loader) {
-    struct slice name = read_extern_name(loader);
-    struct named_item *item = read_item(loader);
+// The export as its type was given, which may be less than what it is.
+static const struct named_item *read_ascription(struct loader *loader,
+                                                const struct named_item *item, struct slice name) {
     uint8_t ascribed = read_byte(loader);
-    if (ascribed == 1) {
-        struct extern_decl decl = read_extern_decl(loader);
-        if (!failed(loader)) {
-            shape_match(loader, item, abstract_item(loader, &decl), name);
-        }
-    } else if (ascribed != 0) {
+    if (ascribed > 1) {
         fail(loader, ERR_INVALID, "expected 0 or 1 before an export's type, found 0x%02x",
              ascribed);
+    }
+    if (failed(loader) || ascribed == 0) {
+        return item;
+    }
+    struct extern_decl decl = read_extern_decl(loader);
+    if (failed(loader)) {
+        return item;
+    }
+    if (loader->is_checking) {
+        shape_match(loader, item, shape_declared(loader, &decl, false), name);
+        shape_unbind(loader);
+        return failed(loader) ? item : shape_declared(loader, &decl, false);
+    }
+    if (decl.sort != SORT_INSTANCE) {
+        return item;
+    }
+    struct named_item *narrow = LOADER_NEW(loader, struct named_item);
+    narrow->sort = SORT_INSTANCE;
+    narrow->item = shape_narrowed(loader, item->item, decl.type->instance);
+    return narrow;
+}
+
+static void load_export(struct loader *loader) {
+    struct scope *scope = loader->scope;
+    struct slice name = read_extern_name(loader);
+    const struct named_item *item = read_item(loader);
+    check_exportable(loader, item);
+    if (failed(loader)) {
+        return;
+    }
+    item = read_ascription(loader, item, name);
+    if (loader->is_checking && !failed(loader)) {
+        item = shape_exported(loader, item);
+        check_name(loader, name, item, scope->export_keys, scope->exports, "export");
+        check_visible(loader, item, false);
+        note_depth(loader, &scope->shape_depth, item);
     }
     if (failed(loader)) {
         return;
     }
-    if (item->sort < SORT_FUNC && item->sort != SORT_CORE_MODULE) {
-        fail(loader, ERR_INVALID, "a component cannot export a %s", sort_name(item->sort));
-        return;
-    }
-    if (!map_add(loader->scope->exports, name, item)) {
-        fail(loader, ERR_INVALID, "two exports named '%.*s'", (int)name.size,
-             (const char *)name.data);
-        return;
-    }
-    if (loader->scope->is_root) {
+    (void)map_add(scope->exports, name, (void *)(uintptr_t)item);
+    if (scope->is_root && !loader->is_checking) {
         export_root(loader, name, item->sort, item->item);
     }
     scope_add(loader, item->sort, item->item);
@@ -283,15 +403,13 @@ static void load_vector(struct loader *loader, void (*load)(struct loader *)) {
 
 static void load_section(struct loader *loader, uint8_t id) {
     static void (*const VECTORS[])(struct loader *) = {
-        [2] = load_core_instance, [5] = load_instance, [6] = load_alias,  [7] = load_type,
-        [8] = load_canon,         [10] = load_import,  [11] = load_export};
+        [2] = load_core_instance, [3] = load_core_type, [5] = load_instance, [6] = load_alias,
+        [7] = load_type,          [8] = load_canon,     [10] = load_import,  [11] = load_export};
     if (id == 0) {
         (void)read_name(loader);
         loader->at = loader->end;
     } else if (id == 1) {
         load_module(loader);
-    } else if (id == 3) {
-        fail(loader, ERR_UNSUPPORTED, "core types at component level");
     } else if (id == 4) {
         load_component(loader);
     } else if (id == 9 || id == 12) {
@@ -341,8 +459,9 @@ static enum status check_header(struct slice bytes, uint64_t limit, struct error
                          "byte 4: this is a core module, not a component; make a component of it "
                          "with its WIT world (wasm-tools component new)");
     }
-    return error_set(error, ERR_UNSUPPORTED,
-                     "byte 4: binary format version %u, layer %u; only components of version 13 "
+    return error_set(error, ERR_INVALID,
+                     "byte 4: unknown binary version: format version %u, layer %u; only components "
+                     "of version 13 "
                      "are supported",
                      bytes.data[4] | bytes.data[5] << 8, bytes.data[6] | bytes.data[7] << 8);
 }
@@ -354,8 +473,37 @@ static void loader_release(struct loader *loader) {
     map_release(&loader->functions);
     map_release(&loader->memories);
     map_release(&loader->module_indices);
-    type_table_release(&loader->types);
+    buf_release(&loader->bound_resources);
+    buf_release(&loader->renamed_types);
+    buf_release(&loader->owner_parents);
     arena_release(&loader->arena);
+}
+
+// Reads the whole component into the plan of `target`.
+static void load_root(struct loader *loader, struct component *target) {
+    loader->component = target;
+    loader->at = 8;
+    loader->scope = NULL;
+    map_release(&loader->functions);
+    map_release(&loader->memories);
+    buf_clear(&loader->owner_parents);
+    type_table_init(&loader->types, &target->arena);
+    struct scope *root = scope_enter(loader, false);
+    if (root != NULL) {
+        root->is_root = true;
+        root->owner = new_owner(loader, PLAN_NONE);
+        load_sections(loader, loader->size);
+    }
+    type_table_release(&loader->types);
+}
+
+static struct component *component_new(struct bytes *bytes) {
+    struct component *component = xcalloc(1, sizeof *component);
+    atomic_init(&component->references, 1);
+    component->source = bytes_ref(bytes);
+    arena_init(&component->arena, UINT64_MAX);
+    (void)pthread_mutex_init(&component->compile_lock, NULL);
+    return component;
 }
 
 enum status component_load(struct bytes *bytes, const struct component_limits *limits,
@@ -368,31 +516,27 @@ enum status component_load(struct bytes *bytes, const struct component_limits *l
     if (status != OK) {
         return status;
     }
-    struct component *component = xcalloc(1, sizeof *component);
-    atomic_init(&component->references, 1);
-    component->source = bytes_ref(bytes);
-    arena_init(&component->arena, UINT64_MAX);
-    (void)pthread_mutex_init(&component->compile_lock, NULL);
+    struct component *component = component_new(bytes);
     sha256(bytes_slice(bytes), component->hash);
-
     struct loader loader = {
+        .is_checking = true,
         .data = bytes->data,
-        .at = 8,
-        .end = bytes->size,
+        .size = bytes->size,
         .error = error,
-        .component = component,
+        .modules = component,
         .nesting_limit = given->nesting == 0 ? DEFAULT_NESTING : given->nesting,
         .items_left = given->items == 0 ? DEFAULT_ITEMS : given->items,
         .work_left = WORK_STEPS,
         .expansion_left = (uint64_t)bytes->size * EXPANSION_FACTOR + EXPANSION_EXTRA,
     };
     arena_init(&loader.arena, UINT64_MAX);
-    type_table_init(&loader.types, &component->arena);
-    struct scope *root = scope_enter(&loader, false);
-    if (root != NULL) {
-        root->is_root = true;
-        root->owner = component->owner_count++;
-        load_sections(&loader, bytes->size);
+    struct component *checked = component_new(bytes);
+    load_root(&loader, checked);
+    component_unref(checked);
+    if (loader.status == OK && component->missing.size == 0) {
+        loader.is_checking = false;
+        loader.items_left = given->items == 0 ? DEFAULT_ITEMS : given->items;
+        load_root(&loader, component);
     }
     status = loader.status;
     loader_release(&loader);

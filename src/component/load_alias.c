@@ -35,23 +35,22 @@ static void load_core_export_alias(struct loader *loader, enum sort sort) {
     }
 }
 
-static void load_outer_alias(struct loader *loader, enum sort sort) {
+void load_outer_alias(struct loader *loader, enum sort sort) {
     uint32_t levels = read_u32(loader);
     uint32_t index = read_u32(loader);
     if (failed(loader)) {
         return;
     }
-    if (sort != SORT_TYPE && sort != SORT_COMPONENT && sort != SORT_CORE_MODULE) {
-        fail(loader, ERR_INVALID, "a %s cannot be aliased from an outer scope", sort_name(sort));
-        return;
-    }
     const struct scope *scope = loader->scope;
     uint32_t count = scope->spaces[sort].count;
+    bool crosses_component = false;
     for (uint32_t i = 0; i < levels; i++) {
         if (scope->outer == NULL) {
-            fail(loader, ERR_INVALID, "an outer alias goes %u scopes out, there are %u", levels, i);
+            fail(loader, ERR_INVALID, "invalid outer alias count of %u: there are %u scopes around",
+                 levels, i);
             return;
         }
+        crosses_component |= !scope->is_type;
         count = scope->outer_counts[sort];
         scope = scope->outer;
     }
@@ -60,22 +59,48 @@ static void load_outer_alias(struct loader *loader, enum sort sort) {
              index, count);
         return;
     }
-    scope_add(loader, sort, scope->spaces[sort].items[index]);
+    const void *item = scope->spaces[sort].items[index];
+    if (loader->is_checking && crosses_component && sort == SORT_TYPE &&
+        type_has_free_resource(loader, item)) {
+        fail(loader, ERR_INVALID,
+             "an outer type that transitively refers to resources cannot be aliased");
+    }
+    scope_add(loader, sort, item);
+}
+
+static bool may_alias(struct loader *loader, enum sort sort, uint8_t form) {
+    bool is_type = loader->scope->is_type;
+    bool may = false;
+    if (form == 0x00) {
+        may = is_type ? sort == SORT_TYPE || sort == SORT_INSTANCE
+                      : sort >= SORT_FUNC || sort == SORT_CORE_MODULE;
+    } else if (form == 0x01) {
+        may = !is_type && sort <= SORT_CORE_TAG;
+    } else if (form == 0x02) {
+        may = sort == SORT_TYPE || sort == SORT_CORE_TYPE ||
+              (!is_type && (sort == SORT_COMPONENT || sort == SORT_CORE_MODULE));
+    } else {
+        fail(loader, ERR_INVALID, "unknown form of alias 0x%02x", form);
+        return false;
+    }
+    if (!may) {
+        fail(loader, ERR_INVALID, "an alias of this form may not be of a %s%s", sort_name(sort),
+             is_type ? " in a type" : "");
+    }
+    return may;
 }
 
 void load_alias(struct loader *loader) {
     enum sort sort = read_sort(loader);
     uint8_t form = read_byte(loader);
-    if (failed(loader)) {
+    if (failed(loader) || !may_alias(loader, sort, form)) {
         return;
     }
     if (form == 0x00) {
         load_export_alias(loader, sort);
     } else if (form == 0x01) {
         load_core_export_alias(loader, sort);
-    } else if (form == 0x02) {
-        load_outer_alias(loader, sort);
     } else {
-        fail(loader, ERR_INVALID, "unknown form of alias 0x%02x", form);
+        load_outer_alias(loader, sort);
     }
 }

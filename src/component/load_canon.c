@@ -227,6 +227,18 @@ static void add_core_func(struct loader *loader, enum core_source source, uint32
     scope_add(loader, SORT_CORE_FUNC, item);
 }
 
+// Whether one of the component instantiations is the other, or around it.
+static bool contains_other(const struct loader *loader, uint32_t a, uint32_t b) {
+    const uint32_t *parents = (const void *)loader->owner_parents.data;
+    // Parents have the lower numbers.
+    uint32_t inner = a > b ? a : b;
+    uint32_t outer = a > b ? b : a;
+    while (inner != PLAN_NONE && inner > outer) {
+        inner = parents[inner];
+    }
+    return inner == outer;
+}
+
 static void load_lower(struct loader *loader) {
     if (read_byte(loader) != 0x00) {
         fail(loader, ERR_INVALID, "canon lower of something that is not a function");
@@ -235,9 +247,6 @@ static void load_lower(struct loader *loader) {
     struct options options = read_options(loader);
     if (!failed(loader) && options.post_return != NULL) {
         fail(loader, ERR_INVALID, "canon lower does not take the option post-return");
-    }
-    if (!failed(loader) && func->source == FUNC_ABSTRACT) {
-        fail(loader, ERR_UNSUPPORTED, "functions of an instance inside an imported instance");
     }
     if (failed(loader)) {
         return;
@@ -253,6 +262,9 @@ static void load_lower(struct loader *loader) {
                   "lower");
     lower.target =
         (struct plan_target){.is_import = func->source == FUNC_IMPORT, .index = func->index};
+    lower.is_reentrance = func->source == FUNC_LIFT && !loader->is_checking &&
+                          contains_other(loader, signature->owner,
+                                         loader->component->lifts[func->index].signature.owner);
     lower.core_type = flatten(loader, signature, false);
     uint32_t index = loader->component->lower_count;
     *(struct plan_lower *)PLAN_PUSH(loader->component, lower) = lower;
@@ -293,9 +305,10 @@ static void load_resource_builtin(struct loader *loader, uint8_t code) {
         return;
     }
     stub.resource = type->resource->resource.index;
-    assert(stub.resource < loader->component->resource_count);
-    if (stub.kind != STUB_RESOURCE_DROP &&
-        loader->component->resources[stub.resource].owner != stub.owner) {
+    const struct component *component = loader->component;
+    bool is_local = stub.resource < component->resource_count &&
+                    component->resources[stub.resource].owner == stub.owner;
+    if (stub.kind != STUB_RESOURCE_DROP && !is_local) {
         fail(loader, ERR_INVALID, "canon %s of a resource type that is not a local resource",
              stub.name);
         return;
@@ -367,7 +380,7 @@ void load_canon(struct loader *loader) {
     }
     if (code >= 0x02 && code <= 0x04) {
         load_resource_builtin(loader, code);
-    } else if (code <= 0x2d || (code >= 0x40 && code <= 0x42)) {
+    } else if (code != 0x07 && code != 0x08 && (code <= 0x2d || (code >= 0x40 && code <= 0x42))) {
         fail(loader, ERR_UNSUPPORTED, "asynchronous components (canon built-in 0x%02x)", code);
     } else {
         fail(loader, ERR_INVALID, "unknown canonical definition 0x%02x", code);

@@ -5,6 +5,27 @@
 
 #include "component/load.h"
 
+// Two imports under the same names would have to be one item.
+static void check_imports(struct loader *loader, const struct wasm_module *module) {
+    struct map keys = {0};
+    struct buf key = {0};
+    for (uint32_t i = 0; i < module->import_count && loader_count(loader); i++) {
+        const struct wasm_import *import = &module->imports[i];
+        uint64_t size = import->module.size;
+        buf_clear(&key);
+        buf_append(&key, &size, sizeof size);
+        buf_append_slice(&key, import->module);
+        buf_append_slice(&key, import->name);
+        if (!map_add(&keys, buf_slice(&key), loader)) {
+            fail(loader, ERR_INVALID, "duplicate import name `%.*s:%.*s` of a core module",
+                 (int)import->module.size, (const char *)import->module.data,
+                 (int)import->name.size, (const char *)import->name.data);
+        }
+    }
+    buf_release(&key);
+    map_release(&keys);
+}
+
 // The module at the current section, scanned once however often its component is instantiated.
 void load_module(struct loader *loader) {
     struct slice key = slice_of(&loader->at, sizeof loader->at);
@@ -17,14 +38,17 @@ void load_module(struct loader *loader) {
         enum status status = wasm_module_scan(bytes, NULL, &module, &error);
         bytes_unref(bytes);
         if (status != OK) {
-            fail(loader, status, "core module %u: %s", loader->component->module_count,
+            fail(loader, status, "core module %u: %s", loader->modules->module_count,
                  error.message);
             return;
         }
         def = LOADER_NEW(loader, struct module_def);
         def->module = module;
-        def->index = loader->component->module_count;
-        *(struct wasm_module **)PLAN_PUSH(loader->component, module) = module;
+        def->imports = module->imports;
+        def->import_count = module->import_count;
+        def->index = loader->modules->module_count;
+        *(struct wasm_module **)PLAN_PUSH(loader->modules, module) = module;
+        check_imports(loader, module);
         def->exports = loader_map(loader);
         for (uint32_t i = 0; i < module->export_count && loader_count(loader); i++) {
             // Duplicate names were refused by the scan; the first would win here.
@@ -63,11 +87,11 @@ const struct core_item *core_instance_export(struct loader *loader,
     struct core_item *item = LOADER_NEW(loader, struct core_item);
     item->sort = sort_of_kind(export->type.kind);
     item->type = export->type;
-    item->ref = (struct core_ref){
-        .source = CORE_EXPORT,
-        .index = instance->slot,
-        .export_index = (uint32_t)(export - instance->module->module->exports),
-    };
+    item->ref = (struct core_ref){.source = CORE_EXPORT, .index = instance->slot};
+    // Of a module that is known by its type only, nothing is run.
+    if (instance->module->module != NULL) {
+        item->ref.export_index = (uint32_t)(export - instance->module->module->exports);
+    }
     return item;
 }
 
@@ -91,10 +115,10 @@ static struct core_ref resolve_import(struct loader *loader, const struct wasm_i
              (int)import->name.size, (const char *)import->name.data);
         return none;
     }
-    if (item->sort == SORT_CORE_FUNC && !wasm_func_type_equal(item->type.func, import->type.func)) {
-        fail(loader, ERR_INVALID, "core argument '%.*s' '%.*s' has another function type",
+    if (!core_type_fits(&item->type, &import->type)) {
+        fail(loader, ERR_INVALID, "core argument '%.*s' '%.*s' is a %s of another type",
              (int)import->module.size, (const char *)import->module.data, (int)import->name.size,
-             (const char *)import->name.data);
+             (const char *)import->name.data, sort_name(item->sort));
     }
     return item->ref;
 }
@@ -102,10 +126,10 @@ static struct core_ref resolve_import(struct loader *loader, const struct wasm_i
 static void add_step(struct loader *loader, const struct module_def *module,
                      const struct map *arguments) {
     struct component *component = loader->component;
-    uint32_t count = module->module->import_count;
+    uint32_t count = module->import_count;
     struct core_ref *imports = ARENA_ARRAY(&component->arena, struct core_ref, count);
     for (uint32_t i = 0; i < count && loader_count(loader); i++) {
-        imports[i] = resolve_import(loader, &module->module->imports[i], arguments);
+        imports[i] = resolve_import(loader, &module->imports[i], arguments);
     }
     if (failed(loader)) {
         return;
@@ -151,7 +175,7 @@ static void load_inline_exports(struct loader *loader) {
         if (failed(loader)) {
             return;
         }
-        if (sort > SORT_CORE_GLOBAL) {
+        if (sort > SORT_CORE_TAG) {
             fail(loader, ERR_INVALID, "a core instance cannot export a %s", sort_name(sort));
             return;
         }

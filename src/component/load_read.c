@@ -10,8 +10,8 @@
 
 const char *sort_name(enum sort sort) {
     static const char *const NAMES[] = {
-        "core function", "core table", "core memory", "core global", "core module",
-        "core instance", "function",   "type",        "component",   "instance"};
+        "core function", "core table",    "core memory", "core global", "core tag",  "core type",
+        "core module",   "core instance", "function",    "type",        "component", "instance"};
     return sort < SORT_COUNT ? NAMES[sort] : "unknown sort";
 }
 
@@ -25,6 +25,14 @@ void fail(struct loader *loader, enum status code, const char *format, ...) {
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    // Names of other kinds are any UTF-8 and may be quoted in the text.
+    for (char *at = text; *at != '\0'; at++) {
+        bool is_c1 = at != text && at[-1] == '\xc2' && (uint8_t)*at < 0xa0;
+        if ((uint8_t)*at < ' ' || *at == '\x7f' || is_c1) {
+            *at = '?';
+            at[is_c1 ? -1 : 0] = '?';
+        }
+    }
     loader->status = code;
     (void)error_set(loader->error, code, "byte %zu: %s%s", loader->at, text,
                     code == ERR_UNSUPPORTED ? ": not supported by this release" : "");
@@ -107,9 +115,7 @@ struct slice read_name(struct loader *loader) {
 
 struct slice read_extern_name(struct loader *loader) {
     uint8_t form = read_byte(loader);
-    if (form == 2) {
-        fail(loader, ERR_UNSUPPORTED, "attributes of import and export names");
-    } else if (form > 2) {
+    if (form > 2) {
         fail(loader, ERR_INVALID, "unknown form of name 0x%02x", form);
     }
     struct slice name = read_name(loader);
@@ -120,8 +126,8 @@ struct slice read_extern_name(struct loader *loader) {
                  name.data[i]);
         }
     }
-    if (!failed(loader) && name.size == 0) {
-        fail(loader, ERR_INVALID, "the name of an import or export is empty");
+    if (form == 2 && read_u32(loader) != 0) {
+        fail(loader, ERR_UNSUPPORTED, "attributes of import and export names");
     }
     return name;
 }
@@ -142,11 +148,9 @@ enum sort read_core_sort(struct loader *loader) {
         case 0x12:
             return SORT_CORE_INSTANCE;
         case 0x04:
-            fail(loader, ERR_UNSUPPORTED, "core tags (exceptions)");
-            return SORT_COUNT;
+            return SORT_CORE_TAG;
         case 0x10:
-            fail(loader, ERR_UNSUPPORTED, "core types at component level");
-            return SORT_COUNT;
+            return SORT_CORE_TYPE;
         default:
             fail(loader, ERR_INVALID, "unknown core sort 0x%02x", byte);
             return SORT_COUNT;
@@ -254,6 +258,8 @@ struct scope *scope_enter(struct loader *loader, bool is_type) {
     scope->depth = outer == NULL ? 0 : outer->depth + 1;
     scope->imports = loader_map(loader);
     scope->exports = loader_map(loader);
+    scope->import_keys = loader_map(loader);
+    scope->export_keys = loader_map(loader);
     for (int sort = 0; outer != NULL && sort < SORT_COUNT; sort++) {
         scope->outer_counts[sort] = outer->spaces[sort].count;
     }

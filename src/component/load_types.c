@@ -2,6 +2,7 @@
 // The type section (Binary.md, "Type Definitions"), and what imports and exports are declared to
 // be.
 #include "component/load.h"
+#include "component/names.h"
 
 // ---- value types -----------------------------------------------------------------------------
 
@@ -66,51 +67,18 @@ static struct parts parts_read_count(struct loader *loader, const char *what) {
     return parts;
 }
 
-bool is_label(struct slice label) {
-    bool has_lower = false;
-    bool has_upper = false;
-    bool is_empty = true;
-    for (size_t i = 0; i < label.size; i++) {
-        uint8_t byte = label.data[i];
-        if (byte == '-') {
-            if (is_empty) {
-                return false;
-            }
-            has_lower = has_upper = false;
-            is_empty = true;
-            continue;
-        }
-        bool is_lower = byte >= 'a' && byte <= 'z';
-        bool is_upper = byte >= 'A' && byte <= 'Z';
-        bool is_digit = byte >= '0' && byte <= '9';
-        if (!(is_lower || is_upper || (is_digit && i != 0))) {
-            return false;
-        }
-        has_lower |= is_lower;
-        has_upper |= is_upper;
-        if (has_lower && has_upper) {
-            return false;
-        }
-        is_empty = false;
-    }
-    return !is_empty;
-}
-
 // A label that is in none of the labels read with the same `seen` before, whatever its case.
 static struct slice read_label(struct loader *loader, struct map *seen) {
     struct slice label = read_name(loader);
     if (failed(loader)) {
         return label;
     }
-    if (!is_label(label)) {
+    if (!name_is_label(label)) {
         fail(loader, ERR_INVALID, "a label is not in kebab case");
         return label;
     }
     struct buf key = {0};
-    for (size_t i = 0; i < label.size; i++) {
-        uint8_t byte = label.data[i];
-        buf_append_byte(&key, byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte | 0x20) : byte);
-    }
+    name_key(label, &key);
     if (!map_add(seen, buf_slice(&key), loader)) {
         fail(loader, ERR_INVALID, "label '%.*s' is used twice", (int)label.size,
              (const char *)label.data);
@@ -263,7 +231,7 @@ static const struct component_func_type *read_func_type(struct loader *loader) {
     } else if (form != 1) {
         fail(loader, ERR_INVALID, "unknown form of results 0x%02x", form);
     } else if (read_byte(loader) != 0) {
-        fail(loader, ERR_UNSUPPORTED, "named results (dropped from the component model in 2024)");
+        fail(loader, ERR_INVALID, "named results (dropped from the component model in 2024)");
     }
     type->param_count = count;
     type->params = params;
@@ -275,14 +243,6 @@ static const struct component_func_type *read_func_type(struct loader *loader) {
 }
 
 // ---- resource types --------------------------------------------------------------------------
-
-struct resource_def *abstract_resource(struct loader *loader, struct slice name) {
-    // Interned handle types refer to it, so it lives as long as they do.
-    struct resource_def *def = ARENA_NEW(&loader->component->arena, struct resource_def);
-    def->resource.name = name;
-    def->resource.index = PLAN_NONE;
-    return def;
-}
 
 static struct resource_def *read_resource_type(struct loader *loader) {
     struct component *component = loader->component;
@@ -311,6 +271,19 @@ static struct resource_def *read_resource_type(struct loader *loader) {
 
 // ---- instance and component types ------------------------------------------------------------
 
+static struct extern_decl read_module_decl(struct loader *loader) {
+    struct extern_decl decl = {.sort = SORT_CORE_MODULE};
+    if (read_byte(loader) != 0x11) {
+        fail(loader, ERR_INVALID, "an import or export of a core sort that is not a module");
+    }
+    const struct core_type_def *type = scope_read(loader, SORT_CORE_TYPE);
+    if (!failed(loader) && type->module == NULL) {
+        fail(loader, ERR_INVALID, "core type is not a module type");
+    }
+    decl.module = failed(loader) ? NULL : type->module;
+    return decl;
+}
+
 struct extern_decl read_extern_decl(struct loader *loader) {
     static const struct {
         enum sort sort;
@@ -321,8 +294,9 @@ struct extern_decl read_extern_decl(struct loader *loader) {
     struct extern_decl decl = {.sort = SORT_COUNT};
     uint8_t form = read_byte(loader);
     if (form == 0) {
-        fail(loader, ERR_UNSUPPORTED, "imports and exports of core modules by type");
-    } else if (form == 2) {
+        return read_module_decl(loader);
+    }
+    if (form == 2) {
         fail(loader, ERR_UNSUPPORTED, "values at component level");
     } else if (form >= COUNT_OF(FORMS)) {
         fail(loader, ERR_INVALID, "unknown kind of import or export 0x%02x", form);
@@ -354,35 +328,24 @@ struct extern_decl read_extern_decl(struct loader *loader) {
     return decl;
 }
 
-struct named_item *abstract_item(struct loader *loader, const struct extern_decl *decl) {
-    struct named_item *item = LOADER_NEW(loader, struct named_item);
-    item->sort = decl->sort;
-    item->is_binder = decl->is_binder;
-    item->item = decl->type;
-    if (decl->sort == SORT_FUNC) {
-        struct func_def *func = LOADER_NEW(loader, struct func_def);
-        func->source = FUNC_ABSTRACT;
-        func->type = decl->type->func;
-        item->item = func;
-    } else if (decl->sort == SORT_COMPONENT) {
-        struct component_def *component = LOADER_NEW(loader, struct component_def);
-        component->is_abstract = true;
-        component->shape = decl->type->component;
-        item->item = component;
-    } else if (decl->sort == SORT_INSTANCE) {
-        item->item = shape_copy_instance(loader, decl->type->instance, NULL);
-    }
-    return item;
-}
-
 // Adds the declared import or export to the current type scope.
-static void add_declaration(struct loader *loader, struct map *names) {
+static void add_declaration(struct loader *loader, bool is_import) {
+    struct scope *scope = loader->scope;
+    struct map *names = is_import ? scope->imports : scope->exports;
     struct slice name = read_extern_name(loader);
     struct extern_decl decl = read_extern_decl(loader);
     if (failed(loader)) {
         return;
     }
-    struct named_item *item = abstract_item(loader, &decl);
+    struct named_item *item = shape_declared(loader, &decl, is_import);
+    if (loader->is_checking && !failed(loader)) {
+        check_name(loader, name, item, is_import ? scope->import_keys : scope->export_keys, names,
+                   is_import ? "import" : "export");
+        // Instances of the type are checked, where they are imported or exported.
+        if (!scope->is_instance_type) {
+            check_visible(loader, item, is_import);
+        }
+    }
     if (failed(loader)) {
         return;
     }
@@ -391,7 +354,6 @@ static void add_declaration(struct loader *loader, struct map *names) {
              (const char *)name.data);
         return;
     }
-    struct scope *scope = loader->scope;
     uint32_t depth = item_depth(item);
     if (depth > scope->shape_depth) {
         scope->shape_depth = depth;
@@ -410,19 +372,20 @@ static void load_scope_type(struct loader *loader, struct type_def *type) {
     if (scope == NULL) {
         return;
     }
+    scope->is_instance_type = type->tag == TYPE_INSTANCE;
     uint32_t count = read_count(loader, "declarations");
     for (uint32_t i = 0; i < count && !failed(loader); i++) {
         uint8_t form = read_byte(loader);
         if (form == 0x00) {
-            fail(loader, ERR_UNSUPPORTED, "core types at component level");
+            load_core_type(loader);
         } else if (form == 0x01) {
             load_type(loader);
         } else if (form == 0x02) {
             load_alias(loader);
         } else if (form == 0x03 && type->tag == TYPE_COMPONENT) {
-            add_declaration(loader, scope->imports);
+            add_declaration(loader, true);
         } else if (form == 0x04) {
-            add_declaration(loader, scope->exports);
+            add_declaration(loader, false);
         } else {
             fail(loader, ERR_INVALID, "unknown declaration 0x%02x in a type", form);
         }
@@ -456,8 +419,6 @@ void load_type(struct loader *loader) {
     } else if (code == 0x3f) {
         type->tag = TYPE_RESOURCE;
         type->resource = read_resource_type(loader);
-    } else if (code == 0x3e) {
-        fail(loader, ERR_UNSUPPORTED, "resources with an asynchronous destructor");
     } else {
         type->tag = TYPE_VALUE;
         type->value = read_defined_value_type(loader, code);

@@ -65,6 +65,7 @@ struct plan_target {
 struct plan_lower {
     struct plan_signature signature;
     struct plan_target target;
+    bool is_reentrance;  // the target is of an instantiation around or inside: the call traps
     const struct wasm_func_type *core_type;
 };
 
@@ -106,6 +107,10 @@ struct component {
     struct wasm_module **modules;
     uint32_t module_count;
     uint32_t module_capacity;
+
+    // The name of an imported component or core module, which no host can give; there is no plan
+    // then. Empty: none.
+    struct slice missing;
 
     struct component_import *imports;
     uint32_t import_count;

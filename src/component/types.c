@@ -110,6 +110,7 @@ static bool inherit(struct type_layout *whole, const struct component_type *part
     whole->nodes += layout->nodes;
     whole->has_handle |= layout->has_handle;
     whole->has_borrow |= layout->has_borrow;
+    whole->has_nameable |= layout->has_nameable;
     whole->type.has_pointer |= part->has_pointer;
     return true;
 }
@@ -180,6 +181,11 @@ static void lay_out_flags(struct type_layout *layout) {
     layout->flat[0] = WASM_I32;
 }
 
+bool type_is_nameable(const struct component_type *type) {
+    return type->kind == COMPONENT_RECORD || type->kind == COMPONENT_VARIANT ||
+           type->kind == COMPONENT_ENUM || type->kind == COMPONENT_FLAGS;
+}
+
 // Fills in everything that follows from kind and items; false when a bound is passed.
 static bool lay_out(struct type_layout *layout, struct arena *arena) {
     struct component_type *type = &layout->type;
@@ -192,6 +198,7 @@ static bool lay_out(struct type_layout *layout, struct arena *arena) {
         return false;
     }
     layout->nodes = (uint32_t)nodes;
+    layout->has_nameable = type_is_nameable(type);
     type->align = 1;
     switch (type->kind) {
         case COMPONENT_LIST:
@@ -285,6 +292,16 @@ const struct component_type *type_intern(struct type_table *table, enum componen
     }
     (void)map_add(&table->map, buf_slice(&table->key), layout);
     return &layout->type;
+}
+
+struct type_layout *type_named(struct type_table *table, const struct component_type *type,
+                               const struct component_type *const *items) {
+    struct type_layout *layout = ARENA_NEW(table->arena, struct type_layout);
+    *layout = *type_layout(type);
+    layout->type.items = items;
+    layout->is_named = true;
+    layout->rename = NULL;
+    return layout;
 }
 
 const struct component_type *type_intern_handle(struct type_table *table, enum component_kind kind,

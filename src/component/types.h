@@ -30,7 +30,13 @@ struct type_layout {
     uint8_t depth;
     bool has_handle;  // contains own or borrow
     bool has_borrow;
-    uint8_t flat[FLAT_PARAMS_MAX];  // enum wasm_type, when flat_count <= FLAT_PARAMS_MAX
+    bool has_nameable;  // contains, or is, a record, variant, enum or flags
+    // While the component is checked, see load/shape.c: a type under an external name of its own.
+    bool is_named;
+    bool by_import;                       // the name is an import's
+    const void *visible_in;               // the scope that has the name
+    const struct component_type *rename;  // what a copy of a shape puts in its place
+    uint8_t flat[FLAT_PARAMS_MAX];        // enum wasm_type, when flat_count <= FLAT_PARAMS_MAX
 };
 
 static inline const struct type_layout *type_layout(const struct component_type *type) {
@@ -66,6 +72,12 @@ const struct component_type *type_primitive(enum component_kind kind);
 const struct component_type *type_intern(struct type_table *table, enum component_kind kind,
                                          uint32_t count, const struct component_type *const *items,
                                          const struct slice *names, const char **why);
+// Another object for the same type (its parts in `items`, as many), which is equal to no other.
+struct type_layout *type_named(struct type_table *table, const struct component_type *type,
+                               const struct component_type *const *items);
+// Whether the type may be used from outside only under a name (Explainer.md, "External Visibility
+// of Types").
+bool type_is_nameable(const struct component_type *type);
 // The one object for own (or borrow) of this resource type.
 const struct component_type *type_intern_handle(struct type_table *table, enum component_kind kind,
                                                 const struct component_resource *resource);

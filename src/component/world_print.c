@@ -3,6 +3,7 @@
 // design/mvp/WIT.md): the world first, then the packages of its interfaces.
 #include "component/world.h"
 
+#include "component/names.h"
 #include "component/world_graph.h"
 
 enum { DEPTH_MAX = 200, TEXT_MAX_BYTES = 16 << 20, NESTING = 32, DEFINITIONS = 1000000 };
@@ -94,13 +95,13 @@ static struct path path_of(struct slice name) {
 static bool can_say(struct slice name, enum sort sort) {
     struct path path = path_of(name);
     if (path.package.size == 0 || sort != SORT_INSTANCE) {
-        return is_label(name);
+        return name_is_label(name);
     }
     const uint8_t *colon = memchr(path.package.data, ':', path.package.size);
     size_t size = (size_t)(colon - path.package.data);
-    return is_label(slice_of(path.package.data, size)) &&
-           is_label(slice_of(colon + 1, path.package.size - size - 1)) &&
-           is_label(path.interface) && path.version.size != 1;
+    return name_is_label(slice_of(path.package.data, size)) &&
+           name_is_label(slice_of(colon + 1, path.package.size - size - 1)) &&
+           name_is_label(path.interface) && path.version.size != 1;
 }
 
 static void print_package(struct printer *printer, const struct path *path) {

@@ -1,0 +1,45 @@
+;; Calls between a component and one inside it, which are refused in both directions, and a
+;; destructor of the inner one, which is not.
+(component
+  (core module $Inner (func (export "f")))
+  (core instance $inner (instantiate $Inner))
+  (func $f (canon lift (core func $inner "f")))
+  (component $Child
+    (import "f" (func $f))
+    (canon lower (func $f) (core func $f'))
+    (core module $Core
+      (import "" "f" (func $f))
+      (global $drops (mut i32) (i32.const 0))
+      (func (export "up") (call $f))
+      (func (export "leaf"))
+      (func (export "drops") (result i32) (global.get $drops)))
+    (core module $Drop
+      (global $drops (mut i32) (i32.const 0))
+      (func (export "dtor") (param i32)
+        (global.set $drops (i32.add (global.get $drops) (local.get 0))))
+      (func (export "drops") (result i32) (global.get $drops)))
+    (core instance $drop (instantiate $Drop))
+    (core instance $core (instantiate $Core (with "" (instance (export "f" (func $f'))))))
+    (type $r' (resource (rep i32) (dtor (core func $drop "dtor"))))
+    (export $r "r" (type $r'))
+    (canon resource.new $r' (core func $new))
+    (func (export "up") (canon lift (core func $core "up")))
+    (func (export "leaf") (canon lift (core func $core "leaf")))
+    (func (export "make") (param "n" u32) (result (own $r)) (canon lift (core func $new)))
+    (func (export "drops") (result u32) (canon lift (core func $drop "drops"))))
+  (instance $child (instantiate $Child (with "f" (func $f))))
+  (canon lower (func $child "leaf") (core func $leaf))
+  (alias export $child "r" (type $r))
+  (canon resource.drop $r (core func $drop))
+  (core module $Outer
+    (import "" "leaf" (func $leaf))
+    (import "" "drop" (func $drop (param i32)))
+    (func (export "down") (call $leaf))
+    (func (export "end") (param i32) (call $drop (local.get 0))))
+  (core instance $outer (instantiate $Outer (with "" (instance
+    (export "leaf" (func $leaf)) (export "drop" (func $drop))))))
+  (export $child' "child" (instance $child))
+  (alias export $child' "r" (type $r'))
+  (func (export "down") (canon lift (core func $outer "down")))
+  (func (export "end") (param "r" (own $r')) (canon lift (core func $outer "end")))
+)
