@@ -350,11 +350,12 @@ struct actor {
     uint32_t instance_number;  // of this run; a crash or restart begins the next
     uint32_t event_messages;   // that its last event caused, so far: the next one has this index
     bool is_first_start;
-    bool has_begun;       // this run has its first event
-    bool has_backoff;     // its timer is armed, and holds a token
-    bool is_resumed;      // its chain existed before this run
-    bool is_stopping;     // owner; the stop has begun
-    bool wants_shutdown;  // runtime.shutdown was called
+    bool has_begun;         // this run has its first event
+    bool has_backoff;       // its timer is armed, and holds a token
+    bool is_resumed;        // its chain existed before this run
+    bool is_restart_asked;  // the parent waits for the new instance
+    bool is_stopping;       // owner; the stop has begun
+    bool wants_shutdown;    // runtime.shutdown was called
     bool has_exit_data;
     struct bytes *exit_data;
     struct bytes *start_error;  // why the first init failed; starters hear it when the id is free

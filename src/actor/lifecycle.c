@@ -376,7 +376,9 @@ static void finish_stop(struct actor *actor) {
     gate_leave(actor);
     struct actor *parent = actor->parent;
     bool is_root = parent == NULL;
-    bool parent_waits = parent != NULL && atomic_load(&parent->stop_requested);
+    // For its end, or to begin anew.
+    bool parent_waits = parent != NULL && (atomic_load(&parent->stop_requested) ||
+                                           actor_status(parent) == ACTOR_RESTARTING);
     tree_remove(actor);
     map_remove(&system->actors, bytes_slice(actor->id));
     atomic_store(&actor->status, ACTOR_STOPPED);
@@ -416,6 +418,7 @@ static void start(struct actor *actor) {
 }
 
 void lifecycle_started(struct actor *actor, bool is_good, const char *reason) {
+    actor->is_restart_asked = false;
     if (is_good) {
         actor->is_first_start = false;
         atomic_store(&actor->status, ACTOR_RUNNING);
@@ -577,7 +580,7 @@ void lifecycle_crashed(struct actor *actor, const char *reason) {
     }
 }
 
-// The parent asked for a fresh start (restart-child).
+// The parent asked for a fresh start (restart-child), which follows when the children are gone.
 static void restart_now(struct actor *actor) {
     struct message *notices = NULL;
     cancel_backoff(actor);
@@ -593,7 +596,8 @@ static void restart_now(struct actor *actor) {
         lifecycle_started(actor, false, "the chain cannot be written");
         return;
     }
-    turn_instantiate(actor);
+    actor->is_restart_asked = true;
+    actor->deferred |= CONTROL_START;
 }
 
 // ---- at a turn boundary
@@ -604,6 +608,18 @@ static bool has_children(struct actor *actor) {
     bool has = actor->first_child != NULL;
     system_unlock(actor->system);
     return has;
+}
+
+// Whether an instance can be made now; if not, the actor is woken when it may be.
+static bool may_start(struct actor *actor) {
+    // The last instance's children stop first: the new one may want their ids.
+    if (!actor->is_first_start && has_children(actor)) {
+        return false;
+    }
+    // A restart that the parent waits for cannot wait for the parent.
+    bool is_held =
+        !actor->is_restart_asked && atomic_load_explicit(&actor->is_holding, memory_order_acquire);
+    return !is_held && !gate_log_is_shut(actor) && turn_reserve(actor);
 }
 
 bool lifecycle_step(struct actor *actor) {
@@ -637,17 +653,12 @@ bool lifecycle_step(struct actor *actor) {
         return true;
     }
     if ((bits & CONTROL_RESTART) != 0) {
-        if (!turn_reserve(actor)) {
-            actor->deferred = bits & (CONTROL_RESTART | CONTROL_START);
-            return false;
-        }
         restart_now(actor);
         return true;
     }
     // A back-off may have ended while the parent's restart was under way.
     if ((bits & CONTROL_START) != 0 && !is_up && actor_status(actor) != ACTOR_CRASHED) {
-        if (atomic_load_explicit(&actor->is_holding, memory_order_acquire) ||
-            gate_log_is_shut(actor) || !turn_reserve(actor)) {
+        if (!may_start(actor)) {
             actor->deferred = CONTROL_START;
             return false;
         }

@@ -45,6 +45,9 @@ static void spawn_create(struct spawn *spawn) {
     } else if (child != NULL && waiter != NULL && waiter->is_armed) {
         completion_link(waiter, &child->starters);
         parent->waits_for = child;
+    } else if (child != NULL) {
+        // The instance that asked is gone, and the next one knows nothing of it.
+        actor_request_stop(child, false, "nobody waits for it");
     }
     system_unlock(system);
     if (child != NULL) {

@@ -368,6 +368,42 @@ TEST(a_requester_gets_the_whole_error) {
     EXPECT_U64(world_close(&world), OK);
 }
 
+TEST(a_new_instance_may_use_the_ids_of_the_old_ones_children) {
+    struct world world = {0};
+    world_open(&world);
+    write_manifest(&world, "p.toml", "restart = \"permanent\"\n", "");
+    write_manifest(&world, "c.toml", "id = \"c\"\n",
+                   "turn_cpu_ms = 60000\nstop_timeout_ms = 200\n");
+    start(&world, "p.toml", "p");
+    EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
+    tell(&world, "c", "loop");
+    tell(&world, "p", "trap");
+    EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
+    EXPECT_U64(ask(&world, "p", "children"), OK);
+    EXPECT_TEXT(world.text, "c");
+    EXPECT_U64(ask(&world, "c", "echo x"), OK);
+    EXPECT_U64(count_events(&world, "c", "resumed", NULL), 1);
+    EXPECT_U64(world_close(&world), OK);
+}
+
+TEST(a_restarted_child_begins_when_its_own_children_are_gone) {
+    struct world world = {0};
+    world_open(&world);
+    write_manifest(&world, "gp.toml", "", "");
+    write_manifest(&world, "p.toml", "id = \"p\"\n", "");
+    write_manifest(&world, "c.toml", "id = \"c\"\n",
+                   "turn_cpu_ms = 60000\nstop_timeout_ms = 200\n");
+    start(&world, "gp.toml", "gp");
+    EXPECT_U64(ask(&world, "gp", "spawn p.toml"), OK);
+    EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
+    tell(&world, "c", "loop");
+    EXPECT_U64(ask(&world, "gp", "restart p"), OK);
+    EXPECT_U64(ask(&world, "p", "children"), OK);
+    EXPECT_TEXT(world.text, "");
+    EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
+    EXPECT_U64(world_close(&world), OK);
+}
+
 // What `run` writes to stderr, in a text to be freed.
 static char *capture(void (*run)(struct world *world), struct world *world) {
     char *path = file_join(test_folder(), "stderr");

@@ -75,6 +75,30 @@ TEST(a_slow_load_delays_no_other_spawn_and_happens_once) {
     EXPECT_U64(world_close(&world), OK);
 }
 
+TEST(a_child_nobody_waits_for_any_more_does_not_come_to_life) {
+    slow.is_held = true;
+    struct world world = {.resolve = resolve_slowly};
+    world_open(&world);
+    write_manifest(&world, "p.toml", "restart = \"permanent\"\n[supervision]\nmax_restarts = 0\n",
+                   "");
+    write_manifest(&world, "c.toml", "id = \"c\"\nrestart = \"permanent\"\n", "");
+    write_manifest(&world, "slow.toml", "", "");
+    start(&world, "p.toml", "p");
+    EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
+    tell(&world, "p", "spawn slow.toml");
+    wait_until_one_waits();
+    // The parent crashes with it, and starts again while its spawn is still under way.
+    tell(&world, "c", "trap");
+    EXPECT_U64(ask(&world, "p", "echo back"), OK);
+    let_go();
+    // Behind the first one: that has come to its end now.
+    EXPECT_U64(ask(&world, "p", "spawn slow.toml"), OK);
+    settle(&world);
+    EXPECT_U64(ask(&world, "p", "children"), OK);
+    EXPECT_U64(strlen(world.text), 36);
+    EXPECT_U64(world_close(&world), OK);
+}
+
 static void *let_go_later(void *argument) {
     (void)argument;
     struct timespec pause = {.tv_nsec = 50000000};

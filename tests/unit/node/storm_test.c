@@ -163,7 +163,7 @@ static void write_manifests(const char *folder) {
     bytes_unref(component);
     static const char *const restarts[] = {"permanent", "transient", "temporary"};
     for (int i = 0; i < ROOTS + CHILDREN; i++) {
-        char text[1000];
+        char text[1200];
         char name[32];
         (void)snprintf(name, sizeof name, "%c%d", i < ROOTS ? 'r' : 'c', i < ROOTS ? i : i - ROOTS);
         (void)snprintf(text, sizeof text,
@@ -173,10 +173,11 @@ static void write_manifests(const char *folder) {
                        "backoff_initial_ms = 1\nbackoff_max_ms = 20\n"
                        "[limits]\nmailbox_messages = %d\nsend_timeout_ms = 10\n"
                        "request_timeout_ms = 40\nstop_timeout_ms = %d\n"
+                       "requests = %d\nchannels = %d\nchildren = %d\n"
                        "[[handler]]\ntype = \"supervisor\"\n[[handler]]\ntype = \"timing\"\n"
                        "[[handler]]\ntype = \"random\"\n",
                        name, restarts[i % 3], i % 2 == 0 ? "keep" : "drop", 1 + i % 4, 1 + i % 5,
-                       i % 3);
+                       i % 3, 1 + i % 3, 1 + i % 4, 2 + i % 6);
         (void)snprintf(name + strlen(name), 6, ".toml");
         write_file(folder, name, slice_text(text));
     }
