@@ -367,8 +367,9 @@ struct actor {
     _Atomic(struct message *) inbox;  // pushed by anyone, newest first
     _Atomic uint64_t queued;  // counted messages and their bytes, reserved before they are pushed
     _Atomic uint64_t child_notices;  // in the mailbox, and that of the turn in progress
-    _Atomic bool has_held;           // children hold notices for it
-    _Atomic bool is_holding;         // it holds one itself: no turn begins
+    _Atomic uint64_t child_notice_bytes;
+    _Atomic bool has_held;    // children hold notices for it
+    _Atomic bool is_holding;  // it holds one itself: no turn begins
     _Atomic bool has_room_waiters;
     _Atomic uint32_t channel_count;  // it takes part in, or was not told yet that they are closed
     _Atomic bool is_made;            // actor_create is through: its life may begin
@@ -540,7 +541,7 @@ void notice_release(struct actor *child, struct message **notices);
 // Owner: an export returned err.
 void notice_error(struct actor *child, struct slice text);
 // After a notice was taken from the parent's mailbox: children that hold one go on.
-void notice_consumed(struct actor *parent);
+void notice_consumed(struct actor *parent, const struct message *notice);
 // On the fiber: ERR_LIMIT when so many notices wait that no new child may live.
 enum status notice_check_room(struct actor *parent, struct error *error);
 

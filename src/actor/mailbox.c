@@ -63,7 +63,7 @@ bool mailbox_reserve(struct actor *target, uint64_t size) {
 
 void mailbox_consumed(struct actor *actor, const struct message *message) {
     if (message_is_notice(message)) {
-        notice_consumed(actor);
+        notice_consumed(actor, message);
     }
     if (message->kind == MESSAGE_CHANNEL_CLOSE) {
         atomic_fetch_sub_explicit(&actor->channel_count, 1, memory_order_relaxed);

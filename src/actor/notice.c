@@ -2,9 +2,10 @@
 // What a parent is told about its children: errors, crashes, exits, stops.
 //
 // A notice is never lost and needs no free place among the parent's messages, so something else
-// must bound how many wait: a child whose error finds limits.mailbox_messages notices there holds
-// its notice, and begins no turn until the parent has taken one. Its last notice of all is not held
-// back, but then there is one per child, and spawn and restart-child refuse while too many wait.
+// must bound how many wait: a child whose error finds limits.mailbox_messages notices there, or
+// limits.mailbox_bytes of them, holds its notice, and begins no turn until the parent has taken
+// one. Its last notice of all is not held back, but then there is one per child, and spawn and
+// restart-child refuse while too many wait.
 //
 // A child that holds a notice waits for its parent: an edge of the wait graph (turn.c), but for the
 // parent's wish to stop or restart it, which it obeys all the same.
@@ -31,15 +32,22 @@ static struct message *stop_holding(struct actor *parent, struct held_notice *he
     return message;
 }
 
+static bool is_full(struct actor *parent) {
+    const struct manifest_limits *limits = &parent->program->manifest->limits;
+    uint64_t count = atomic_load(&parent->child_notices);
+    // One that waits for room must be sure of another that makes it.
+    return count >= limits->mailbox_messages ||
+           (count > 0 && atomic_load(&parent->child_notice_bytes) >= limits->mailbox_bytes);
+}
+
 // Lock held. Holds the notice back; false when there is room after all.
 static bool hold(struct actor *child, struct actor *parent, struct message *message) {
-    uint64_t most = parent->program->manifest->limits.mailbox_messages;
-    if (atomic_load(&parent->child_notices) < most) {
+    if (!is_full(parent)) {
         return false;
     }
     // Sequentially consistent with notice_consumed: either it sees the flag, or we the room.
     atomic_store(&parent->has_held, true);
-    if (atomic_load(&parent->child_notices) < most) {
+    if (!is_full(parent)) {
         atomic_store(&parent->has_held, parent->held_first != NULL);
         return false;
     }
@@ -53,10 +61,15 @@ static bool hold(struct actor *child, struct actor *parent, struct message *mess
     return true;
 }
 
+static void count_in(struct actor *parent, const struct message *notice) {
+    atomic_fetch_add(&parent->child_notice_bytes, notice->size);
+    atomic_fetch_add(&parent->child_notices, 1);
+}
+
 static void add(struct message *message, struct message **notices) {
     message->next = *notices;
     *notices = message;
-    atomic_fetch_add(&message->target->child_notices, 1);
+    count_in(message->target, message);
 }
 
 void notice_release(struct actor *child, struct message **notices) {
@@ -98,7 +111,8 @@ void notice_error(struct actor *child, struct slice text) {
     mailbox_push_all(notices);
 }
 
-void notice_consumed(struct actor *parent) {
+void notice_consumed(struct actor *parent, const struct message *notice) {
+    atomic_fetch_sub(&parent->child_notice_bytes, notice->size);
     atomic_fetch_sub(&parent->child_notices, 1);
     if (!atomic_load(&parent->has_held)) {
         return;
@@ -110,13 +124,14 @@ void notice_consumed(struct actor *parent) {
     // One that reads no more gets no more, and its children need not wait for it.
     bool has_ended =
         atomic_load(&parent->stop_requested) || status == ACTOR_CRASHED || status == ACTOR_STOPPED;
-    uint64_t most = parent->program->manifest->limits.mailbox_messages;
-    while (parent->held_first != NULL &&
-           (has_ended || atomic_load(&parent->child_notices) < most)) {
-        *end = stop_holding(parent, parent->held_first);
-        atomic_fetch_add(&parent->child_notices, has_ended ? 0 : 1);
-        end = &(*end)->next;
-        *end = NULL;
+    while (parent->held_first != NULL && (has_ended || !is_full(parent))) {
+        struct message *message = stop_holding(parent, parent->held_first);
+        if (!has_ended) {
+            count_in(parent, message);
+        }
+        message->next = NULL;
+        *end = message;
+        end = &message->next;
     }
     system_unlock(parent->system);
     while (has_ended && notices != NULL) {
@@ -131,14 +146,17 @@ enum status notice_check_room(struct actor *parent, struct error *error) {
     const struct manifest_limits *limits = &parent->program->manifest->limits;
     const struct message *now = parent->turn->message;
     uint64_t waiting = atomic_load(&parent->child_notices);
+    uint64_t bytes = atomic_load(&parent->child_notice_bytes);
     if (now != NULL && message_is_notice(now)) {
         waiting--;  // being handled
+        bytes -= now->size;
     }
-    if (waiting < limits->children + limits->mailbox_messages) {
+    if (waiting < limits->children + limits->mailbox_messages &&
+        bytes < 2 * limits->mailbox_bytes) {
         return OK;
     }
     return error_set(error, ERR_LIMIT,
-                     "%llu notices about children wait to be handled, as many as limits.children "
-                     "and limits.mailbox_messages allow",
+                     "%llu notices about children wait to be handled, as many as limits.children, "
+                     "limits.mailbox_messages and limits.mailbox_bytes allow",
                      (unsigned long long)waiting);
 }

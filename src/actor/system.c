@@ -76,6 +76,7 @@ static void actor_free(struct actor *actor, bool has_workers) {
         sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
     }
     assert(actor->turn == NULL && actor->ready == NULL);
+    assert(actor->held == NULL && actor->held_first == NULL && actor->gate == NULL);
     mailbox_drain(actor, "the actor has ended");
     if (actor->instance != NULL) {
         component_instance_free(actor->instance);

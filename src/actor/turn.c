@@ -128,11 +128,14 @@ void turn_effect(struct turn *turn, struct message *effect) {
 
 static void wait_finished(struct completion *completion) {
     struct turn *turn = CONTAINER_OF(completion, struct turn, wait);
-    turn->actor->waits_for = NULL;
-    turn->actor->waiting = NULL;
-    // Release: the worker's acquire in turn_can_go_on sees the status and value.
+    // The turn may be over, and be another actor's, as soon as wait_done is seen; the actor cannot
+    // end before the lock is released.
+    struct actor *actor = turn->actor;
+    actor->waits_for = NULL;
+    actor->waiting = NULL;
+    // Release: the worker's acquire in run_step sees the status and value.
     atomic_store_explicit(&turn->wait_done, true, memory_order_release);
-    sched_wake(&turn->actor->task);
+    sched_wake(&actor->task);
 }
 
 struct completion *turn_prepare_wait(struct turn *turn) {

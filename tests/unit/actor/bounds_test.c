@@ -99,11 +99,18 @@ TEST(errors_of_children_wait_for_a_busy_parent_and_none_is_lost) {
     start(&world, "p.toml", "p");
     EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
     EXPECT_U64(ask(&world, "p", "spawn d.toml"), OK);
-    tell(&world, "p", "sleep 300");
+    park(&world, "p");
     for (int i = 0; i < 20; i++) {
         tell(&world, "c", "err number %d.", i);
         tell(&world, "d", "err number %d.", i);
     }
+    // Three, and one with each child.
+    while (count_events(&world, "c", "handle-send", NULL) +
+               count_events(&world, "d", "handle-send", NULL) <
+           5) {
+    }
+    EXPECT_U64(count_events(&world, "p", "handle-child-error", NULL), 0);
+    unpark(&world);
     settle(&world);
     EXPECT_U64(ask(&world, "p", "state"), OK);
     for (int i = 0; i < 20; i++) {
@@ -117,6 +124,56 @@ TEST(errors_of_children_wait_for_a_busy_parent_and_none_is_lost) {
     EXPECT_U64(world_close(&world), OK);
 }
 
+TEST(notices_are_bounded_in_bytes_too) {
+    struct world world = {0};
+    world_open(&world);
+    write_manifest(&world, "p.toml", "", "mailbox_bytes = 200\n");
+    write_manifest(&world, "c.toml", "id = \"c\"\n", "");
+    start(&world, "p.toml", "p");
+    EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
+    park(&world, "p");
+    for (int i = 0; i < 10; i++) {
+        tell(&world, "c", "err a text of fifty bytes, more or less, number %d", i);
+    }
+    // The fifth is held, and the sixth message waits with its sender's child.
+    EXPECT_U64(ask_for(&world, "c", 50, "echo x"), ERR_TIMEOUT);
+    EXPECT(count_events(&world, "c", "handle-send", NULL) <= 6);
+    unpark(&world);
+    settle(&world);
+    EXPECT_U64(count_events(&world, "p", "handle-child-error", NULL), 10);
+    EXPECT_U64(world_close(&world), OK);
+}
+
+TEST(no_child_is_made_while_too_many_notices_wait) {
+    struct world world = {0};
+    world_open(&world);
+    write_manifest(&world, "p.toml", "", "children = 2\nmailbox_messages = 3\n");
+    write_manifest(&world, "c.toml", "id = \"c\"\n", "");
+    write_manifest(&world, "d.toml", "id = \"d\"\n", "");
+    start(&world, "p.toml", "p");
+    EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
+    EXPECT_U64(ask(&world, "p", "spawn d.toml"), OK);
+    park(&world, "p");
+    tell(&world, "p", "spawn c.toml");
+    // As many errors as may wait, and two ends, which are told all the same.
+    for (int i = 0; i < 3; i++) {
+        tell(&world, "c", "err");
+    }
+    tell(&world, "c", "shutdown first");
+    wait_for_events(&world, "c", "shutdown", NULL, 1);
+    tell(&world, "d", "shutdown second");
+    wait_for_events(&world, "d", "shutdown", NULL, 1);
+    while (actor_system_count(world.system) != 2) {
+    }
+    unpark(&world);
+    settle(&world);
+    EXPECT_U64(count_events(&world, "p", "handle-send", "5 notices about children wait"), 1);
+    EXPECT_U64(count_events(&world, "p", "handle-child-error", NULL), 3);
+    EXPECT_U64(count_events(&world, "p", "handle-child-exit", NULL), 2);
+    EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
+    EXPECT_U64(world_close(&world), OK);
+}
+
 TEST(a_child_that_holds_a_notice_can_be_restarted_and_stopped) {
     struct world world = {0};
     world_open(&world);
@@ -124,12 +181,14 @@ TEST(a_child_that_holds_a_notice_can_be_restarted_and_stopped) {
     write_manifest(&world, "c.toml", "id = \"c\"\n", "");
     start(&world, "p.toml", "p");
     EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
-    tell(&world, "p", "sleep 300");
+    park(&world, "p");
     tell(&world, "p", "restart c");
     tell(&world, "p", "stop c");
     for (int i = 0; i < 20; i++) {
         tell(&world, "c", "err");
     }
+    wait_for_events(&world, "c", "handle-send", NULL, 5);
+    unpark(&world);
     settle(&world);
     EXPECT_U64(ask(&world, "p", "children"), OK);
     EXPECT_TEXT(world.text, "");
@@ -149,11 +208,13 @@ TEST(a_parent_that_asks_a_child_that_waits_for_it_is_told_so) {
     write_manifest(&world, "c.toml", "id = \"c\"\n", "");
     start(&world, "p.toml", "p");
     EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
-    tell(&world, "p", "sleep 300");
+    park(&world, "p");
     tell(&world, "p", "request c echo x");
     for (int i = 0; i < 30; i++) {
         tell(&world, "c", "err");
     }
+    wait_for_events(&world, "c", "handle-send", NULL, 5);
+    unpark(&world);
     settle(&world);
     EXPECT_U64(count_events(&world, "p", NULL, "waiting would never end"), 1);
     EXPECT_U64(count_events(&world, "p", "handle-child-error", NULL), 30);
@@ -190,10 +251,12 @@ TEST(a_crash_loop_waits_for_the_parent_to_read) {
     write_manifest(&world, "c.toml", "id = \"c\"\nrestart = \"permanent\"\n", "");
     start(&world, "p.toml", "p");
     EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
-    tell(&world, "p", "sleep 200");
+    park(&world, "p");
     for (int i = 0; i < 20; i++) {
         tell(&world, "c", "trap");
     }
+    wait_for_events(&world, "c", "crashed", NULL, 3);
+    unpark(&world);
     settle(&world);
     EXPECT_U64(count_events(&world, "p", "handle-child-error", NULL), 20);
     EXPECT_U64(count_events(&world, "c", "crashed", NULL), 20);
@@ -208,9 +271,11 @@ TEST(a_parent_stops_a_child_that_waits_for_it) {
     write_manifest(&world, "c.toml", "id = \"c\"\n", "");
     start(&world, "p.toml", "p");
     EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
-    tell(&world, "p", "sleep 300");
+    park(&world, "p");
     tell(&world, "p", "stop c");
     tell(&world, "c", "request p echo x");
+    wait_for_events(&world, "c", "handle-send", NULL, 1);
+    unpark(&world);
     settle(&world);
     EXPECT_U64(ask(&world, "p", "children"), OK);
     EXPECT_TEXT(world.text, "");
@@ -283,7 +348,7 @@ TEST(a_family_whose_notices_all_wait_is_no_silent_deadlock) {
     start(&world, "gp.toml", "gp");
     EXPECT_U64(ask(&world, "gp", "spawn p.toml"), OK);
     EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);
-    tell(&world, "gp", "sleep 300");
+    park(&world, "gp");
     tell(&world, "gp", "request c echo x");
     for (int i = 0; i < 10; i++) {
         tell(&world, "p", "err");
@@ -291,6 +356,9 @@ TEST(a_family_whose_notices_all_wait_is_no_silent_deadlock) {
     for (int i = 0; i < 60; i++) {
         tell(&world, "c", "err");
     }
+    wait_for_events(&world, "p", "handle-send", NULL, 4);
+    wait_for_events(&world, "c", "handle-send", NULL, 31);
+    unpark(&world);
     settle(&world);
     EXPECT_U64(count_events(&world, "gp", NULL, "waiting would never end"), 1);
     EXPECT_U64(count_events(&world, "gp", "handle-child-error", NULL), 10);

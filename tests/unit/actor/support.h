@@ -58,7 +58,9 @@ static inline void world_open(struct world *world) {
                                           .pending_most_bytes = world->pending_most_bytes,
                                           .env = env_system()};
     REQUIRE_OK(chain_log_open(&log_config, &world->log, &error), error);
-    struct wasm_compiler_config compiler_config = {.cache_folder = test_folder()};
+    static const char *cache = NULL;  // the probe is compiled once for all tests of a program
+    cache = cache != NULL ? cache : test_folder();
+    struct wasm_compiler_config compiler_config = {.cache_folder = cache};
     REQUIRE_OK(wasm_compiler_new(&compiler_config, &world->compiler, &error), error);
     wasm_watchdog_start();
     struct sched_config sched_config = {.workers = world->workers != 0 ? world->workers : 2,
@@ -157,6 +159,27 @@ static inline uint64_t count_events(struct world *world, const char *id, const c
     }
     chain_reader_close(reader);
     return count;
+}
+
+// Waits until the actor has so many such events.
+static inline void wait_for_events(struct world *world, const char *id, const char *type,
+                                   const char *text, uint64_t count) {
+    while (count_events(world, id, type, text) < count) {
+        struct timespec pause = {.tv_nsec = 500000};
+        nanosleep(&pause, NULL);
+    }
+}
+
+// Keeps the actor in a turn until unpark: "owes" owes it an answer.
+static inline void park(struct world *world, const char *id) {
+    write_manifest(world, "owes.toml", "", "");
+    start(world, "owes.toml", "owes");
+    tell(world, id, "request owes late");
+    wait_for_events(world, "owes", "handle-request", "late", 1);
+}
+
+static inline void unpark(struct world *world) {
+    tell(world, "owes", "answer x");
 }
 
 #endif
