@@ -91,7 +91,7 @@ struct wasm_module_body {
     struct wasm_segments globals;  // defined ones
     struct wasm_segments elements;
     struct wasm_segments data;
-    bool extended;  // the module needs an init function (normalise.c)
+    bool extended;          // the module needs an init function (normalise.c)
     bool indexes_memories;  // some instruction names a memory in more than the byte 0
     bool has_start;
     uint32_t start;
