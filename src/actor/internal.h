@@ -484,6 +484,8 @@ void mailbox_drain(struct actor *actor, const char *text);
 // Owner: the same for what it has taken already, too.
 void mailbox_drain_all(struct actor *actor, const char *text);
 
+enum leg_outcome { LEG_OK = 0, LEG_ERROR = 1, LEG_TRAP = 2, LEG_WAITING = 3 };
+
 // turn.c
 enum sched_next actor_run(struct sched_task *task);
 void turn_caches_new(struct actor_system *system);
@@ -496,23 +498,36 @@ void turn_init(struct actor *actor);
 void turn_on_worker(struct turn *turn, void (*fn)(void *), void *argument);
 // On the fiber. Adds an effect of this leg (takes it).
 void turn_effect(struct turn *turn, struct message *effect);
+// Owner, no turn in progress. Makes sure that a turn can begin. False: there is no stack now, and
+// the actor will be woken to try again.
+bool turn_reserve(struct actor *actor);
+
+// wait.c
 // On the fiber, lock held (released): parks until the turn's completion is finished; `edge` is the
-// actor waited for (may be NULL), `what` names the wait for the deadlock message. Returns the
-// completion's status; *value (gives) its value or error text. Fails at once, without parking,
-// when the actor is stopping or a cycle would close: the completion is then unlinked.
-// `effect` (takes; may be NULL) joins the outbox only when the wait begins.
+// actor waited for (may be NULL). Returns the completion's status; *value (gives) its value or
+// error text. Fails at once, without parking, when the actor is stopping or a cycle would close:
+// the completion is then unlinked. `effect` (takes; may be NULL) joins the outbox only when the
+// wait begins.
 enum status turn_wait(struct turn *turn, struct actor *edge, struct message *effect,
                       uint64_t timeout_ns, enum status timer_status, struct bytes **value,
                       struct error *error);
 // Prepares the turn's completion for a wait. Lock held.
 struct completion *turn_prepare_wait(struct turn *turn);
-
 // Lock held. `self` waits for `edge` from now on and cannot be refused: when that closes a circle,
 // another wait in it fails, with an error that names the circle.
 void wait_break_cycle(struct actor *self, struct actor *edge);
-// Owner, no turn in progress. Makes sure that a turn can begin. False: there is no stack now, and
-// the actor will be woken to try again.
-bool turn_reserve(struct actor *actor);
+
+// effect.c
+// Why an actor whose leg could not be recorded crashes.
+extern const char cannot_record[];
+// On the worker. Gives the leg's effects to the world, in the order they were made: the leg is in
+// the log.
+void effects_hand_over(struct turn *turn);
+// The leg could not be recorded: nothing of it may be seen.
+void effects_drop(struct turn *turn);
+// Lock not held. After a handled message: answers to whoever depends on it. `trap` is why, when the
+// outcome is a trap.
+void settle_message(struct turn *turn, enum leg_outcome outcome, const char *trap);
 
 // gate.c
 // Owner. True: the log is too far behind, and the actor will be woken when it is not.
@@ -548,7 +563,6 @@ enum status notice_check_room(struct actor *parent, struct error *error);
 // record.c
 void record_value(struct buf *out, const struct component_type *type, const struct value *value);
 void record_call(struct turn *turn, const struct value *result);
-enum leg_outcome { LEG_OK = 0, LEG_ERROR = 1, LEG_TRAP = 2, LEG_WAITING = 3 };
 // On the worker. Appends the leg's event; `new_state` may be NULL. False when the log failed.
 bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_state);
 bool record_lifecycle(struct actor *actor, const char *type, struct slice data);

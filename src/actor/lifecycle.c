@@ -410,7 +410,7 @@ static void start(struct actor *actor) {
     // Also waits for the timer's function, which still wakes this actor.
     cancel_backoff(actor);
     if (actor->is_first_start && !record_spawned(actor)) {
-        lifecycle_started(actor, false, "the chain cannot be written");
+        lifecycle_started(actor, false, cannot_record);
         return;
     }
     actor->has_begun = true;
@@ -593,7 +593,7 @@ static void restart_now(struct actor *actor) {
     lifecycle_set_state(actor, bytes_ref(actor->initial_state));
     atomic_store(&actor->status, ACTOR_RESTARTING);
     if (!record_reason(actor, "restarted", "restart-child")) {
-        lifecycle_started(actor, false, "the chain cannot be written");
+        lifecycle_started(actor, false, cannot_record);
         return;
     }
     actor->is_restart_asked = true;

@@ -126,127 +126,6 @@ void turn_effect(struct turn *turn, struct message *effect) {
     turn->outbox_end = &effect->next;
 }
 
-static void wait_finished(struct completion *completion) {
-    struct turn *turn = CONTAINER_OF(completion, struct turn, wait);
-    // The turn may be over, and be another actor's, as soon as wait_done is seen; the actor cannot
-    // end before the lock is released.
-    struct actor *actor = turn->actor;
-    actor->waits_for = NULL;
-    actor->waiting = NULL;
-    // Release: the worker's acquire in run_step sees the status and value.
-    atomic_store_explicit(&turn->wait_done, true, memory_order_release);
-    sched_wake(&actor->task);
-}
-
-struct completion *turn_prepare_wait(struct turn *turn) {
-    assert(turn->wait.list == NULL);
-    turn->wait = (struct completion){.is_armed = true, .done = wait_finished};
-    atomic_store_explicit(&turn->wait_done, false, memory_order_relaxed);
-    return &turn->wait;
-}
-
-// Lock held. Whom the actor waits for; NULL: for nobody. One that holds a notice waits for its
-// parent, unless the parent waits for its restart.
-static struct actor *waits_for(const struct actor *actor) {
-    if (actor->waits_for == NULL && actor->held != NULL && actor->starters.first == NULL) {
-        return actor->parent;
-    }
-    return actor->waits_for;
-}
-
-// Lock held. Describes the cycle that waiting for `edge` would close; false when there is none.
-static bool would_close_cycle(const struct actor *self, const struct actor *edge,
-                              struct error *error) {
-    const struct actor *at = edge;
-    while (at != NULL && at != self) {
-        at = waits_for(at);
-    }
-    if (at == NULL) {
-        return false;
-    }
-    struct buf names = {0};
-    buf_format(&names, "%s", actor_id(self));
-    for (at = edge; at != NULL; at = waits_for(at)) {
-        buf_format(&names, " -> %s", actor_id(at));
-        if (at == self || names.size > ERROR_MESSAGE_MAX / 2) {
-            break;
-        }
-    }
-    error_set(error, ERR_DEADLOCK, "waiting would never end: %s", buf_text(&names));
-    buf_release(&names);
-    return true;
-}
-
-void wait_break_cycle(struct actor *self, struct actor *edge) {
-    struct error error = {0};
-    if (!would_close_cycle(self, edge, &error)) {
-        return;
-    }
-    for (struct actor *at = edge; at != self; at = waits_for(at)) {
-        if (at->waiting != NULL) {
-            completion_finish(at->waiting, ERR_DEADLOCK, text_bytes("%s", error.message));
-            return;
-        }
-    }
-}
-
-enum status turn_wait(struct turn *turn, struct actor *edge, struct message *effect,
-                      uint64_t timeout_ns, enum status timer_status, struct bytes **value,
-                      struct error *error) {
-    struct actor *self = turn->actor;
-    enum status status = OK;
-    // Relaxed: a bound on memory that orders nothing.
-    uint32_t parked = atomic_fetch_add_explicit(&self->system->parked, 1, memory_order_relaxed);
-    bool must_crash = (atomic_load(&self->control) & CONTROL_CRASH) != 0;
-    if (atomic_load(&self->stop_requested) || must_crash) {
-        status = error_set(error, ERR_STOPPING, "actor is stopping");
-    } else if (parked >= self->system->parked_most) {
-        status = error_set(error, ERR_LIMIT, "too many actors wait at once (%u)", parked);
-    } else if (edge != NULL && would_close_cycle(self, edge, error)) {
-        status = ERR_DEADLOCK;
-    }
-    if (status != OK) {
-        atomic_fetch_sub_explicit(&self->system->parked, 1, memory_order_relaxed);
-        turn->wait.is_armed = false;
-        completion_unlink(&turn->wait);
-        system_unlock(self->system);
-        if (effect != NULL) {
-            mailbox_consumed(effect->target != NULL ? effect->target : self, effect);
-            message_free(effect);
-        }
-        return status;
-    }
-    self->waits_for = edge;
-    self->waiting = &turn->wait;
-    system_unlock(self->system);
-    if (effect != NULL) {
-        turn_effect(turn, effect);
-    }
-    turn->timer_ns = timeout_ns;
-    turn->timer_status = timer_status;
-    turn->phase = TURN_WAITING;
-    sched_fiber_park(turn->fiber);
-    atomic_fetch_sub_explicit(&self->system->parked, 1, memory_order_relaxed);
-    // The value belongs to this turn now: the completion is not armed any more.
-    struct bytes *answer = turn->wait.value;
-    turn->wait.value = NULL;
-    status = turn->wait.status;
-    if (status != OK) {
-        struct slice text = bytes_slice(answer);
-        error_set(error, status, "%.*s", (int)text.size,
-                  text.size > 0 ? (const char *)text.data : "");
-        bytes_unref(turn->refusal);
-        turn->refusal = answer;
-        return status;
-    }
-    if (value != NULL) {
-        *value = answer;
-    } else {
-        bytes_unref(answer);
-    }
-    return OK;
-}
-
 // ---- on the worker
 // -----------------------------------------------------------------------------------
 
@@ -257,155 +136,6 @@ static void timer_fired(struct sched_timer *timer) {
     completion_finish(&turn->wait, turn->timer_status,
                       turn->timer_status == OK ? NULL : text_bytes("timed out"));
     system_unlock(system);
-}
-
-static void reply_now(struct actor_system *system, struct message *effect) {
-    system_lock(system);
-    request_finish(effect->request, (enum status)effect->status, bytes_copy(message_body(effect)));
-    system_unlock(system);
-}
-
-// Gives the leg's effects to the world, in the order they were made. The leg is in the log.
-static void hand_over(struct turn *turn) {
-    struct actor *self = turn->actor;
-    struct message *effect = turn->outbox;
-    turn->outbox = NULL;
-    turn->outbox_end = &turn->outbox;
-    self->event_messages = turn->effect_index;
-    turn->effect_index = 0;
-    while (effect != NULL) {
-        struct message *next = effect->next;
-        effect->sender_seq = self->head.next_seq - 1;
-        if (effect->kind == EFFECT_REPLY) {
-            reply_now(self->system, effect);
-            message_free(effect);
-        } else if (effect->kind == EFFECT_SPAWN) {
-            spawn_begin(effect->spawn);
-            message_free(effect);
-        } else if (effect->kind == EFFECT_STOP_CHILD) {
-            system_lock(self->system);
-            actor_request_stop(effect->target, false, NULL);
-            system_unlock(self->system);
-            message_free(effect);
-        } else if (effect->kind == EFFECT_RESTART_CHILD) {
-            actor_control(effect->target, CONTROL_RESTART);
-            message_free(effect);
-        } else {
-            struct actor *target = effect->target;
-            effect->target = NULL;
-            mailbox_push(target, effect);
-            actor_unref(target);
-        }
-        effect = next;
-    }
-}
-
-// The leg could not be recorded: nothing of it may be seen.
-static void drop_effects(struct turn *turn) {
-    while (turn->outbox != NULL) {
-        struct message *effect = turn->outbox;
-        turn->outbox = effect->next;
-        if (effect->kind == MESSAGE_CHANNEL_CLOSE) {
-            // The channel is closed whether that could be recorded or not.
-            struct actor *other = effect->target;
-            effect->target = NULL;
-            effect->sender_seq = turn->actor->head.next_seq - 1;
-            mailbox_push(other, effect);
-            actor_unref(other);
-            continue;
-        }
-        if (effect->is_counted && effect->target != NULL) {
-            mailbox_consumed(effect->target, effect);
-        }
-        if (effect->request != NULL) {
-            system_lock(turn->actor->system);
-            request_finish(effect->request, ERR_IO, text_bytes("the chain cannot be written"));
-            system_unlock(turn->actor->system);
-        }
-        if (effect->kind == EFFECT_SPAWN) {
-            spawn_abandon(effect->spawn);
-        }
-        message_free(effect);
-    }
-    turn->outbox_end = &turn->outbox;
-}
-
-static const char cannot_record[] = "the chain cannot be written";
-
-// Lock held. The request that the turn handled: answered, or from now on outstanding.
-static void settle_request(struct turn *turn, enum leg_outcome outcome, const struct value *tuple,
-                           struct slice error_text) {
-    struct actor *actor = turn->actor;
-    struct request *request = turn->message->request;
-    if (outcome == LEG_ERROR) {
-        request_finish(request, ERR_GUEST, bytes_copy(error_text));
-        return;
-    }
-    const struct value *answer = NULL;
-    if (outcome == LEG_OK) {
-        answer = tuple[1].items;
-        if (!actor->program->exports[EXPORT_REQUEST].is_old_shape) {
-            answer = answer->which == 1 ? answer->items : NULL;
-        }
-    }
-    if (answer != NULL) {
-        request_finish(request, OK, bytes_copy(slice_of(answer->bytes, answer->count)));
-    } else {
-        request_deliver(request, actor);
-    }
-}
-
-// Lock held. The channel that the turn was asked for. Gives what is to be told.
-static void settle_channel(struct turn *turn, enum leg_outcome outcome, const struct value *tuple,
-                           struct slice error_text, const char *trap, struct message **notices) {
-    struct actor *actor = turn->actor;
-    struct channel *channel = turn->message->channel;
-    if (outcome == LEG_ERROR) {
-        channel_decide(actor, channel, false, error_text, NULL, notices);
-        return;
-    }
-    if (outcome != LEG_OK) {
-        channel_refuse(channel, ERR_CLOSED, trap);
-        return;
-    }
-    const struct value *accept = tuple[1].items;  // the record: {accepted, message}
-    const struct value *text = &accept->items[1];
-    struct slice body = slice_of(NULL, 0);
-    if (text->which == 1) {
-        body = slice_of(text->items->bytes, text->items->count);
-    }
-    bool accepted = accept->items[0].bits != 0;
-    struct message *first = NULL;
-    if (accepted && text->which == 1) {
-        first = message_new(MESSAGE_CHANNEL, body);
-        first->sender = bytes_ref(actor->id);
-        first->sender_seq = actor->head.next_seq - 1;
-        first->sender_index = actor->event_messages++;
-    }
-    channel_decide(actor, channel, accepted, body, first, notices);
-}
-
-// Lock not held. After a handled message: answers to whoever depends on it.
-static void settle_message(struct turn *turn, enum leg_outcome outcome, const char *trap) {
-    struct actor *actor = turn->actor;
-    int kind = turn->message->kind;
-    if (kind != MESSAGE_REQUEST && kind != MESSAGE_CHANNEL_OPEN) {
-        return;
-    }
-    struct slice error_text = slice_of(NULL, 0);
-    if (outcome == LEG_ERROR) {
-        error_text = slice_of(turn->result.items->bytes, turn->result.items->count);
-    }
-    const struct value *tuple = outcome == LEG_OK ? turn->result.items->items : NULL;
-    struct message *notices = NULL;
-    system_lock(actor->system);
-    if (kind == MESSAGE_REQUEST) {
-        settle_request(turn, outcome, tuple, error_text);
-    } else {
-        settle_channel(turn, outcome, tuple, error_text, trap, &notices);
-    }
-    system_unlock(actor->system);
-    mailbox_push_all(notices);
 }
 
 static void turn_end(struct turn *turn) {
@@ -489,9 +219,9 @@ static void finish_trapped(struct turn *turn) {
     memcpy(reason, turn->error.message, sizeof reason);
     bool is_starting = turn->is_instantiation || turn->kind == EXPORT_INIT;
     if (record_leg(turn, LEG_TRAP, NULL)) {
-        hand_over(turn);
+        effects_hand_over(turn);
     } else {
-        drop_effects(turn);
+        effects_drop(turn);
     }
     if (turn->message != NULL) {
         settle_message(turn, LEG_TRAP, reason);
@@ -528,7 +258,7 @@ static void finish_returned(struct turn *turn) {
     bool is_init = turn->kind == EXPORT_INIT;
     if (!record_leg(turn, outcome, state)) {
         bytes_unref(state);
-        drop_effects(turn);
+        effects_drop(turn);
         if (turn->message != NULL) {
             settle_message(turn, LEG_TRAP, cannot_record);
         }
@@ -543,7 +273,7 @@ static void finish_returned(struct turn *turn) {
     if (state != NULL) {
         lifecycle_set_state(actor, state);
     }
-    hand_over(turn);
+    effects_hand_over(turn);
     if (turn->message != NULL) {
         settle_message(turn, outcome, NULL);
     }
@@ -580,7 +310,7 @@ static void finish_call(struct turn *turn) {
     struct actor *actor = turn->actor;
     const struct actor_call *call = actor->program->call;
     call->returned(call->context, &turn->result);
-    hand_over(turn);
+    effects_hand_over(turn);
     turn_end(turn);
     lifecycle_started(actor, true, NULL);
 }
@@ -589,9 +319,9 @@ static void finish_instantiation(struct turn *turn) {
     struct actor *actor = turn->actor;
     bool recorded = record_leg(turn, LEG_OK, NULL);
     if (recorded) {
-        hand_over(turn);
+        effects_hand_over(turn);
     } else {
-        drop_effects(turn);
+        effects_drop(turn);
     }
     turn_end(turn);
     if (recorded) {
@@ -622,9 +352,9 @@ static void turn_go(struct turn *turn) {
         assert(turn->phase == TURN_WAITING);
         request_deliver_current(turn->actor);
         if (record_leg(turn, LEG_WAITING, NULL)) {
-            hand_over(turn);
+            effects_hand_over(turn);
         } else {
-            drop_effects(turn);
+            effects_drop(turn);
             system_lock(turn->actor->system);
             completion_finish(&turn->wait, ERR_IO, text_bytes("%s", cannot_record));
             system_unlock(turn->actor->system);
