@@ -294,6 +294,87 @@ static const struct node *read_resource(struct world_reader *reader, uint8_t cod
     return node_new(reader, NODE_RESOURCE);
 }
 
+// ---- core types: passed over -------------------------------------------------------------------
+
+static void skip_core_value_types(struct loader *loader, uint32_t count) {
+    for (uint32_t i = 0; i < count && !failed(loader); i++) {
+        uint8_t type = read_byte(loader);
+        if (type == 0x63 || type == 0x64) {
+            fail(loader, ERR_UNSUPPORTED, "garbage-collected references in a core type");
+        }
+    }
+}
+
+static void skip_limits(struct loader *loader) {
+    uint8_t flags = read_byte(loader);
+    if (flags > 3) {
+        fail(loader, ERR_UNSUPPORTED, "64-bit memories and tables in a core type");
+    }
+    (void)read_u32(loader);
+    if ((flags & 1) != 0) {
+        (void)read_u32(loader);
+    }
+}
+
+// What a module imports or exports.
+static void skip_core_extern(struct loader *loader) {
+    uint8_t kind = read_byte(loader);
+    if (kind == 0x00) {
+        (void)read_u32(loader);
+    } else if (kind == 0x01) {
+        skip_core_value_types(loader, 1);
+        skip_limits(loader);
+    } else if (kind == 0x02) {
+        skip_limits(loader);
+    } else if (kind == 0x03) {
+        skip_core_value_types(loader, 1);
+        (void)read_byte(loader);
+    } else {
+        fail(loader, ERR_UNSUPPORTED, "core kind 0x%02x in a core type", kind);
+    }
+}
+
+static void skip_core_func(struct loader *loader) {
+    skip_core_value_types(loader, read_count(loader, "parameters"));
+    skip_core_value_types(loader, read_count(loader, "results"));
+}
+
+// A module type may not stand in another one, so this does not recurse further.
+static void skip_module_type(struct loader *loader) {
+    uint32_t count = read_count(loader, "declarations");
+    for (uint32_t i = 0; i < count && !failed(loader); i++) {
+        uint8_t form = read_byte(loader);
+        if (form == 0x00 || form == 0x03) {
+            (void)read_name(loader);
+            if (form == 0x00) {
+                (void)read_name(loader);
+            }
+            skip_core_extern(loader);
+        } else if (form == 0x01 && read_byte(loader) == 0x60) {
+            skip_core_func(loader);
+        } else if (form == 0x02) {
+            // The sort, the form of alias, and the two numbers of an outer one.
+            (void)read_byte(loader);
+            (void)read_byte(loader);
+            (void)read_u32(loader);
+            (void)read_u32(loader);
+        } else {
+            fail(loader, ERR_UNSUPPORTED, "declaration 0x%02x in a module type", form);
+        }
+    }
+}
+
+static void skip_core_type(struct loader *loader) {
+    uint8_t code = read_byte(loader);
+    if (code == 0x50) {
+        skip_module_type(loader);
+    } else if (code == 0x60) {
+        skip_core_func(loader);
+    } else {
+        fail(loader, ERR_UNSUPPORTED, "core type 0x%02x", code);
+    }
+}
+
 // ---- imports, exports and what they are declared to be -----------------------------------------
 
 struct declaration {
@@ -422,7 +503,9 @@ static void read_declarations(struct world_reader *reader) {
     uint32_t count = read_count(loader, "declarations");
     for (uint32_t i = 0; i < count && !failed(loader); i++) {
         uint8_t form = read_byte(loader);
-        if (form == 0x01) {
+        if (form == 0x00) {
+            skip_core_type(loader);
+        } else if (form == 0x01) {
             const struct node *type = read_type_definition(reader);
             add(reader, SORT_TYPE, type);
         } else if (form == 0x02) {

@@ -145,6 +145,34 @@ TEST(small_towers_print) {
     buf_release(&component);
 }
 
+TEST(core_types_are_passed_over) {
+    struct buf component = {0};
+    struct buf out = {0};
+    struct error error;
+    struct buf types = {0};
+    struct buf imports = {0};
+    // A component type that declares a module type (a memory "m", a function "f" of a type of its
+    // own) and imports such a module; then a function type.
+    static const char declared[] =
+        "\x02\x41\x02\x00\x50\x03\x03\x01m\x02\x01\x01\x02"
+        "\x01\x60\x01\x7f\x00\x00\x01g\x01"
+        "f\x00\x00"
+        "\x03\x00\x01n\x00\x11\x00"
+        "\x40\x00\x01\x00";
+    static const char imported[] = "\x01\x00\x01q\x01\x01";
+    buf_append(&types, declared, sizeof declared - 1);
+    buf_append(&imports, imported, sizeof imported - 1);
+    buf_append(&component, "\0asm\x0d\0\1\0", 8);
+    put_section(&component, 7, &types);
+    put_section(&component, 10, &imports);
+    EXPECT_OK(print(buf_slice(&component), &out, &error), error);
+    EXPECT_CONTAINS(buf_text(&out), "world root {\n  import q: func();\n}");
+    buf_release(&types);
+    buf_release(&imports);
+    buf_release(&out);
+    buf_release(&component);
+}
+
 TEST(types_that_grow_without_end_are_refused) {
     struct buf component = {0};
     struct buf out = {0};
