@@ -17,18 +17,15 @@
 #include <stdlib.h>
 
 #include "abi_model.h"
-#include "base/file.h"
+#include "guest.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define GUEST SOURCE_FOLDER "/tests/guests/abi_liar/abi_liar.wasm"
-#define CODE_CACHE SOURCE_FOLDER "/build/fuzz-code"
 
 enum {
     TYPES_MAX = 64,
-    STACK_BYTES = 1 << 20,
-    ARENA_LIMIT = 1 << 20,
     PAGE_BYTES = 65536,
     DEPTH_MAX = 6,
     // The script: see build.mjs.
@@ -54,27 +51,16 @@ enum {
 static const char *const encodings[] = {"utf8", "utf16", "latin1"};
 
 // The guest, made once.
-static struct wasm_compiler *compiler;
-static struct component_linked *linked;
-static struct wasm_context context;
-static struct wasm_budget budget = {.memory_limit_bytes = 64 << 20};
+static struct guest guest;
 static uint32_t type_count;
 static const struct component_type *types[TYPES_MAX];
 static int prepares[COUNT_OF(encodings)];
 static struct { int give, lie, get; } functions[COUNT_OF(encodings)][TYPES_MAX];
 
-// What the input still has to say; zeros behind its end.
-struct script {
-    const uint8_t *data;
-    size_t left;
-};
-
 // One input.
 static struct {
-    struct component_instance *instance;
     struct model model;
-    struct arena values;   // ours
-    struct arena results;  // lifted by the component
+    struct arena values;
     uint32_t type;
     uint32_t pulled;    // words of the script that the guest has
     uint32_t prepared;  // words that it may have
@@ -85,20 +71,6 @@ static struct {
     const struct value *made;  // what make-K gives
 } run;
 
-static uint8_t next_byte(struct script *script) {
-    if (script->left == 0)
-        return 0;
-    script->left--;
-    return *script->data++;
-}
-
-static uint64_t next_number(struct script *script, uint32_t bytes) {
-    uint64_t number = 0;
-    for (uint32_t i = 0; i < bytes; i++)
-        number |= (uint64_t)next_byte(script) << 8 * i;
-    return number;
-}
-
 // ---- values ------------------------------------------------------------------------------------
 
 static void make_text(struct script *script, struct value *out) {
@@ -106,10 +78,10 @@ static void make_text(struct script *script, struct value *out) {
                                       0x7ff,   0x800,   0xd7ff,   0xe000, 0xfffd, 0xffff,
                                       0x10000, 0x1f600, 0x10ffff, ' '};
     struct buf text = {0};
-    uint8_t count = next_byte(script);
+    uint8_t count = script_byte(script);
     // Short mostly; now and then long enough to be copied in words.
     for (uint32_t i = count < 250 ? count % 16 : count; i > 0; i--)
-        model_put_point(&text, points[next_byte(script) % COUNT_OF(points)]);
+        model_put_point(&text, points[script_byte(script) % COUNT_OF(points)]);
     uint8_t *copy = arena_alloc(&run.values, text.size, 1);
     if (text.size > 0)
         memcpy(copy, text.data, text.size);
@@ -122,7 +94,7 @@ static void make_value(struct script *script, const struct component_type *type,
 
 static void make_list(struct script *script, const struct component_type *item, uint32_t depth,
                       struct value *out) {
-    uint32_t count = depth >= DEPTH_MAX ? 0 : next_byte(script) % 8;
+    uint32_t count = depth >= DEPTH_MAX ? 0 : script_byte(script) % 8;
     uint32_t size = model_size(item);
     struct value *items = ARENA_ARRAY(&run.values, struct value, count);
     uint8_t *packed = arena_alloc(&run.values, (uint64_t)count * size, 8);
@@ -151,13 +123,13 @@ static void make_value(struct script *script, const struct component_type *type,
             make_value(script, type->items[i], depth + 1, &items[i]);
         *out = (struct value){.items = items, .count = type->item_count};
     } else if (model_is_variant(type)) {
-        uint32_t which = (uint32_t)next_number(script, 2) % model_cases(type);
+        uint32_t which = (uint32_t)script_number(script, 2) % model_cases(type);
         const struct component_type *payload = model_payload(type, which);
         struct value *value = payload == NULL ? NULL : ARENA_ARRAY(&run.values, struct value, 1);
         if (payload != NULL)
             make_value(script, payload, depth + 1, value);
         *out = (struct value){.items = value, .which = which};
-    } else if (model_lift_scalar(type, next_number(script, model_scalar_size(type)), out) !=
+    } else if (model_lift_scalar(type, script_number(script, model_scalar_size(type)), out) !=
                MODEL_VALUE) {
         out->bits = 'c';
     }
@@ -184,24 +156,24 @@ static uint64_t a_number(struct script *script) {
         INT64_MAX,  UINT64_C(1) << 32,
         0x7f800001, UINT64_C(0x7ff0000000000001),
     };
-    uint8_t which = next_byte(script);
+    uint8_t which = script_byte(script);
     if (which < COUNT_OF(numbers))
         return numbers[which];
-    return which < 128 ? which - COUNT_OF(numbers) : next_number(script, which < 224 ? 2 : 4);
+    return which < 128 ? which - COUNT_OF(numbers) : script_number(script, which < 224 ? 2 : 4);
 }
 
 // Damages what the model encoded, where that means something, or anywhere.
 static void damage(struct script *script) {
     struct model *model = &run.model;
-    for (uint32_t left = next_byte(script) % 6; left > 0; left--) {
-        uint32_t which = (uint32_t)next_number(script, 2);
+    for (uint32_t left = script_byte(script) % 6; left > 0; left--) {
+        uint32_t which = (uint32_t)script_number(script, 2);
         uint64_t number = a_number(script);
         // Behind what is used the guest has zeros, and before it what it does.
         uint32_t bytes = model->used - AT_FREE;
         struct model_spot spot = {bytes == 0 ? AT_SLOTS : AT_FREE + which % bytes, 1};
         if (model->spot_count > 0 && which < 0xf000)
             spot = model->spots[which % model->spot_count];
-        bool is_relative = next_byte(script) % 4 == 1;
+        bool is_relative = script_byte(script) % 4 == 1;
         if (is_relative)
             number += model_get(model, spot.at, spot.size);
         model_put(model, spot.at, number, spot.size);
@@ -211,8 +183,8 @@ static void damage(struct script *script) {
 // Says what realloc does; gives whether all of it is honest.
 static bool script_reallocs(struct script *script) {
     bool is_honest = true;
-    for (uint32_t i = 0, count = next_byte(script) % REALLOCS; i < count; i++) {
-        uint32_t what = next_byte(script) % 8;
+    for (uint32_t i = 0, count = script_byte(script) % REALLOCS; i < count; i++) {
+        uint32_t what = script_byte(script) % 8;
         is_honest &= what < 2;
         model_put(&run.model, AT_REALLOCS + 8 * i, what, 4);
         if (what == 2 || what == 3)
@@ -281,31 +253,12 @@ static enum status resolve(void *resolver, const struct component_import *import
 
 // ---- calls -------------------------------------------------------------------------------------
 
-// Calls an export; gives whether it returned. A trap must leave a dead instance with a reason.
-static bool call(int index, const struct value *args, struct value *result) {
-    struct error error = {.code = OK};
-    wasm_context_begin(&context, 0);
-    enum component_outcome outcome =
-        component_call(run.instance, (uint32_t)index, args, result, &run.results, &error);
-    if (component_instance_is_dead(run.instance) != (outcome == COMPONENT_TRAPPED))
-        fatal("a trap and the death of the instance go together");
-    if (outcome == COMPONENT_DONE)
-        return true;
-    if (error.code != ERR_TRAP || error.message[0] == 0)
-        fatal("a trap without a reason");
-    struct error again = {.code = OK};
-    if (component_call(run.instance, (uint32_t)index, args, result, &run.results, &again) !=
-        COMPONENT_TRAPPED)
-        fatal("a dead instance was called");
-    return false;
-}
-
 // Brings the image into the guest's memory.
 static void prepare(uint32_t encoding) {
     uint32_t used = run.model.used < MODEL_IMAGE_BYTES ? run.model.used : MODEL_IMAGE_BYTES;
     run.prepared = (used + 7) / 8;
     struct value words = {.bits = run.prepared};
-    if (!call(prepares[encoding], &words, NULL) || run.pulled != run.prepared)
+    if (!guest_call(&guest, prepares[encoding], &words, NULL) || run.pulled != run.prepared)
         fatal("the script does not get into the guest");
 }
 
@@ -327,7 +280,7 @@ static void lower_arguments(struct script *script, uint32_t encoding) {
     prepare(encoding);
     if (is_honest)
         expect(&value);
-    bool returned = call(functions[encoding][run.type].give, &value, NULL);
+    bool returned = guest_call(&guest, functions[encoding][run.type].give, &value, NULL);
     if (is_honest && !returned)
         fatal("an honest call trapped");
     if (returned && !run.is_taken)
@@ -368,7 +321,7 @@ static void lift_arguments(struct script *script, uint32_t encoding) {
                    : model_lift_flat(model, type, AT_SLOTS, &lifted),
         &lifted);
     prepare(encoding);
-    bool returned = call(functions[encoding][run.type].lie, NULL, NULL);
+    bool returned = guest_call(&guest, functions[encoding][run.type].lie, NULL, NULL);
     check_judgement(result, returned);
     if (returned != run.is_taken)
         fatal("the value was lost");
@@ -378,7 +331,7 @@ static void lift_results(struct script *script, uint32_t encoding) {
     const struct component_type *type = types[run.type];
     struct model *model = &run.model;
     struct value value, lifted, got = {.bits = 0};
-    uint32_t finish = next_byte(script) % 8;
+    uint32_t finish = script_byte(script) % 8;
     model_put(model, AT_FINISH, finish, 4);
     model_put(model, AT_FLAGS, model_get(model, AT_FLAGS, 4) | FLAG_RESULT, 4);
     make_value(script, type, 0, &value);
@@ -396,7 +349,7 @@ static void lift_results(struct script *script, uint32_t encoding) {
                    : model_lift_flat(model, type, AT_RESULT, &lifted),
         &lifted);
     prepare(encoding);
-    bool returned = call(functions[encoding][run.type].get, NULL, &got);
+    bool returned = guest_call(&guest, functions[encoding][run.type].get, NULL, &got);
     bool may_finish = finish != FINISH_TRAP && finish != FINISH_LEAVE;
     if (!may_finish && returned)
         fatal("post-return did not trap");
@@ -415,7 +368,7 @@ static void lower_results(struct script *script, uint32_t encoding) {
     bool is_honest = script_reallocs(script);
     bool is_spilled = model_flats(type) > 1;
     uint32_t room = ROOM;
-    if (next_byte(script) % 4 == 1)
+    if (script_byte(script) % 4 == 1)
         room = (uint32_t)a_number(script);
     model_put(model, AT_FLAGS, model_get(model, AT_FLAGS, 4) | FLAG_MAKE, 4);
     model_put(model, AT_RETURN, room, 4);
@@ -424,7 +377,7 @@ static void lower_results(struct script *script, uint32_t encoding) {
     prepare(encoding);
     if (is_honest && room == ROOM)
         expect(&value);
-    bool returned = call(functions[encoding][run.type].get, NULL, &got);
+    bool returned = guest_call(&guest, functions[encoding][run.type].get, NULL, &got);
     if (!has_room && returned)
         fatal("a result was stored where there is no room");
     if (is_honest && room == ROOM && !returned)
@@ -435,29 +388,25 @@ static void lower_results(struct script *script, uint32_t encoding) {
 
 // ---- libFuzzer ---------------------------------------------------------------------------------
 
-static int find_export(const struct component *component, const char *format, const char *encoding,
-                       uint32_t k) {
+static int find_export(const char *format, const char *encoding, uint32_t k) {
     char name[64];
     (void)snprintf(name, sizeof name, format, encoding, k);
-    for (uint32_t i = 0; i < component_export_count(component); i++)
-        if (slice_equal_text(component_export_at(component, i)->name, name))
-            return (int)i;
-    return -1;
+    return guest_find(&guest, name);
 }
 
-static void find_functions(const struct component *component) {
+static void find_functions(void) {
     for (uint32_t e = 0; e < COUNT_OF(encodings); e++) {
         const char *encoding = encodings[e];
-        prepares[e] = find_export(component, "prepare-%s", encoding, 0);
+        prepares[e] = find_export("prepare-%s", encoding, 0);
         int give;
         uint32_t k = 0;
-        for (; (give = find_export(component, "give-%s-%u", encoding, k)) >= 0; k++) {
+        for (; (give = find_export("give-%s-%u", encoding, k)) >= 0; k++) {
             if (k == TYPES_MAX)
                 fatal("more than %d types", TYPES_MAX);
             functions[e][k].give = give;
-            functions[e][k].lie = find_export(component, "lie-%s-%u", encoding, k);
-            functions[e][k].get = find_export(component, "get-%s-%u", encoding, k);
-            types[k] = component_export_at(component, (uint32_t)give)->type->params[0];
+            functions[e][k].lie = find_export("lie-%s-%u", encoding, k);
+            functions[e][k].get = find_export("get-%s-%u", encoding, k);
+            types[k] = component_export_at(guest.component, (uint32_t)give)->type->params[0];
         }
         type_count = k;
     }
@@ -465,50 +414,18 @@ static void find_functions(const struct component *component) {
         fatal("%s has no functions", GUEST);
 }
 
-static enum status load_guest(struct error *error) {
-    struct bytes *bytes = NULL;
-    struct component *component = NULL;
-    struct wasm_compiler_config config = {.cache_folder = CODE_CACHE};
-    enum status status = file_make_folders(CODE_CACHE, 0700, error);
-    if (status == OK)
-        status = wasm_compiler_new(&config, &compiler, error);
-    if (status == OK)
-        status = file_read(GUEST, 1 << 20, &bytes, error);
-    if (status == OK)
-        status = component_load(bytes, NULL, &component, error);
-    if (status == OK)
-        status = component_compile(component, compiler, error);
-    if (status == OK)
-        status = component_link(component, resolve, NULL, NULL, &linked, error);
-    if (status == OK)
-        find_functions(component);
-    bytes_unref(bytes);
-    component_unref(component);
-    return status;
-}
-
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc;
     (void)argv;
-    struct error error = {.code = OK};
-    if (load_guest(&error) != OK)
-        fatal("%s", error.message);
+    guest_open(&guest, GUEST, resolve, NULL, __builtin_frame_address(0));
+    find_functions();
     arena_init(&run.values, UINT64_C(64) << 20);
-    arena_init(&run.results, ARENA_LIMIT);
-    // The guests do not recurse: what is below is never reached.
-    uint8_t *here = __builtin_frame_address(0);
-    wasm_thread_enter();
-    wasm_context_init(&context, here - STACK_BYTES, here - STACK_BYTES - PAGE_BYTES);
-    wasm_context_bind(&context);
     return 0;
 }
 
 static void start(uint32_t type, uint32_t encoding, struct script *script) {
-    struct error error = {.code = OK};
-    wasm_context_begin(&context, 0);
-    if (component_instantiate(linked, NULL, &budget, &run.instance, &error) != COMPONENT_DONE)
-        fatal("%s", error.message);
-    uint8_t flags = next_byte(script);
+    guest_start(&guest, NULL);
+    uint8_t flags = script_byte(script);
     bool grows = (flags & 1) != 0;
     run.type = type;
     memset(&run.model, 0, sizeof run.model);
@@ -522,12 +439,8 @@ static void start(uint32_t type, uint32_t encoding, struct script *script) {
 }
 
 static void finish(void) {
-    component_instance_free(run.instance);
-    if (budget.memory_used_bytes != 0)
-        fatal("an instance left %llu bytes of memory behind",
-              (unsigned long long)budget.memory_used_bytes);
+    guest_end(&guest);
     arena_reset(&run.values);
-    arena_reset(&run.results);
     run.pulled = run.prepared = 0;
     run.is_taken = run.is_expected = run.must_not_be_taken = false;
     buf_clear(&run.expected);
@@ -537,8 +450,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static void (*const ways[])(struct script *, uint32_t) = {lower_arguments, lift_arguments,
                                                               lift_results, lower_results};
     struct script script = {data, size};
-    uint32_t type = next_byte(&script) % type_count;
-    uint8_t how = next_byte(&script);
+    uint32_t type = script_byte(&script) % type_count;
+    uint8_t how = script_byte(&script);
     uint32_t encoding = how / 4 % COUNT_OF(encodings);
     start(type, encoding, &script);
     ways[how % COUNT_OF(ways)](&script, encoding);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mistakes that other implementations of the component model made, each with the test that keeps us
 // from it. What no other test has is here (inputs/pitfalls.wat); "fuzz" is tests/fuzz/abi_fuzz.c,
-// which compares with a model of the canonical ABI in all three string encodings; "suite" the
-// component-model suite (tests/conformance).
+// which compares with a model of the canonical ABI in all three string encodings, for handles
+// tests/fuzz/handle_fuzz.c; "suite" the component-model suite (tests/conformance).
 //
 //   what went wrong elsewhere                         the test of it
 //   realloc's answer not checked on some path         lying_reallocs_trap (instance), fuzz
@@ -29,9 +29,9 @@
 //   a failed instantiation stays counted              failed_instantiations_leave_nothing
 //   the wrong instance current while realloc runs     a_callees_realloc_may_not_leave_the_callee
 //   an own taken out of a borrow                      handles_that_are_not_the_guests_trap
-//                                                     (resource)
+//                                                     (resource), fuzz
 //   free list broken by deletion                      free_handles_are_used_again_last_first
-//                                                     (resource), suite: resources/handle-table
+//                                                     (resource), fuzz, suite: handle-table
 //   pointers kept while the guest's memory moves      memory_that_moves_during_lowering_is_followed
 //                                                     (instance), fuzz
 //   results read after post-return                    results_are_read_before_post_return_and_it_
