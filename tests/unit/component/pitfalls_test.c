@@ -28,8 +28,7 @@
 //   sizes of types that overflow                      deep_and_exploding_types_are_refused (load)
 //   a failed instantiation stays counted              failed_instantiations_leave_nothing
 //   the wrong instance current while realloc runs     a_callees_realloc_may_not_leave_the_callee
-//   an own taken out of a borrow                      handles_that_are_not_the_guests_trap
-//                                                     (resource), fuzz
+//   an own taken out of a borrow                      what_is_lent_cannot_be_taken
 //   free list broken by deletion                      free_handles_are_used_again_last_first
 //                                                     (resource), fuzz, suite: handle-table
 //   pointers kept while the guest's memory moves      memory_that_moves_during_lowering_is_followed
@@ -93,6 +92,15 @@ static enum status resolve(void *resolver, const struct component_import *import
     return OK;
 }
 
+static enum status resolve_resource(void *resolver, const struct component_resource *resource,
+                                    struct component_host_resource *out, struct error *error) {
+    (void)resolver;
+    (void)resource;
+    (void)error;
+    *out = (struct component_host_resource){.data = NULL};
+    return OK;
+}
+
 static void start(void) {
     if (component_instantiate(fixture.linked, NULL, &driver->budget, &fixture.instance,
                               &fixture.error) != COMPONENT_DONE) {
@@ -104,9 +112,9 @@ static void open_fixture(const char *path) {
     memset(&fixture, 0, sizeof fixture);
     arena_init(&fixture.arena, 1 << 20);
     fixture.component = driver_load(driver, path);
-    REQUIRE_OK(
-        component_link(fixture.component, resolve, NULL, NULL, &fixture.linked, &fixture.error),
-        fixture.error);
+    REQUIRE_OK(component_link(fixture.component, resolve, resolve_resource, NULL, &fixture.linked,
+                              &fixture.error),
+               fixture.error);
     start();
 }
 
@@ -182,6 +190,13 @@ TEST(built_ins_may_be_exports) {
     EXPECT_TRAP("drop", UINT32_MAX, 0, "unknown handle index");
     (void)must("note-itself", 0, 0);
     EXPECT_U64(fixture.notes, 1);
+    close_fixture();
+}
+
+TEST(what_is_lent_cannot_be_taken) {
+    open_fixture(INPUTS "pitfalls.wasm");
+    EXPECT_TRAP("steal", 5, 0, "cannot lift own resource from a borrow");
+    EXPECT_U64(fixture.notes, 0);
     close_fixture();
 }
 

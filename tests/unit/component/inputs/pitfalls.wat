@@ -3,12 +3,16 @@
 ;;   far-*              the memory has more than 2 GiB, and realloc answers with an address beyond them
 ;;   drop, new, rep     built-ins of resources, exported as they are
 ;;   note-itself        an imported function, lowered and lifted again
+;;   steal              gives the handle that it was lent to a function that takes it for good
 ;;   of-256, list-256   an enum with as many cases as one byte has
 ;;   set, pass          a component calls another, whose realloc does what `set` said: 0 is honest,
 ;;                      1 calls an import, 2 makes a resource, 3 never ends, 4 drops a resource
 (component
   (import "note" (func $note))
+  (import "loan" (type $loan (sub resource)))
+  (import "take" (func $take-loan (param "loan" (own $loan))))
   (core func $note' (canon lower (func $note)))
+  (core func $take-loan' (canon lower (func $take-loan)))
 
   (core module $Far
     (memory (export "memory") 40000)
@@ -43,6 +47,7 @@
   (func (export "drop") (param "handle" u32) (canon lift (core func $drop)))
   (func (export "new") (param "rep" u32) (result u32) (canon lift (core func $new)))
   (func (export "rep") (param "handle" u32) (result u32) (canon lift (core func $rep)))
+  (func (export "steal") (param "loan" (borrow $loan)) (canon lift (core func $take-loan')))
   (func (export "note-itself") (canon lift (core func $note')))
 
   (type $many (enum
@@ -100,13 +105,17 @@
       (canon lift (core func $i "take") (memory (core memory $i "memory"))
                   (realloc (core func $i "realloc")))))
   (instance $callee (instantiate $Callee (with "note" (func $note))))
-  (core module $CallerMemory (memory (export "memory") 1) (data (i32.const 16) "text"))
-  (core instance $caller-memory (instantiate $CallerMemory))
-  (alias core export $caller-memory "memory" (core memory $caller-m))
-  (core func $take (canon lower (func $callee "take") (memory $caller-m)))
-  (core module $Caller
-    (import "" "take" (func $take (param i32 i32) (result i32)))
-    (func (export "pass") (result i32) (call $take (i32.const 16) (i32.const 4))))
-  (core instance $caller (instantiate $Caller (with "" (instance (export "take" (func $take))))))
-  (func (export "pass") (result u32) (canon lift (core func $caller "pass")))
+  (component $Caller
+    (import "take" (func $take (param "s" string) (result u32)))
+    (core module $Memory (memory (export "memory") 1) (data (i32.const 16) "text"))
+    (core instance $memory (instantiate $Memory))
+    (alias core export $memory "memory" (core memory $m))
+    (core func $take' (canon lower (func $take) (memory $m)))
+    (core module $M
+      (import "" "take" (func $take (param i32 i32) (result i32)))
+      (func (export "pass") (result i32) (call $take (i32.const 16) (i32.const 4))))
+    (core instance $i (instantiate $M (with "" (instance (export "take" (func $take'))))))
+    (func (export "pass") (result u32) (canon lift (core func $i "pass"))))
+  (instance $caller (instantiate $Caller (with "take" (func $callee "take"))))
+  (export "pass" (func $caller "pass"))
   (export "set" (func $callee "set")))
