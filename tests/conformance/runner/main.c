@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs converted test files of the core specification and of the component model:
 //
-//   theater-conformance [--list] [--jobs N] [--cache FOLDER] [--tables FOLDER] FILE.json…
+//   theater-conformance [--list] [-j N] [--cache FOLDER] [--tables FOLDER] FILE.json…
 //
 // Prints a line per failure, per file the reasons of what was skipped and the counts, and last the
 // sum: "N passed, N failed, N skipped". With --list, every command's result. Each file has a
@@ -154,7 +154,7 @@ static int run_all(struct runner *runner) {
 
 static int usage(const char *name) {
     (void)fprintf(stderr,
-                  "usage: %s [--list] [--jobs N] [--cache FOLDER] [--tables FOLDER] FILE.json...\n",
+                  "usage: %s [--list] [-j N] [--cache FOLDER] [--tables FOLDER] FILE.json...\n",
                   name);
     return 2;
 }
@@ -185,7 +185,7 @@ int main(int argc, char **argv) {
     for (int i = 1; i < runner.driver.argc; i++) {
         if (strcmp(argv[i], "--list") == 0)
             runner.is_listed = true;
-        else if (strcmp(argv[i], "--jobs") == 0 && i + 1 < runner.driver.argc)
+        else if (strcmp(argv[i], "-j") == 0 && i + 1 < runner.driver.argc)
             runner.slots = (unsigned)strtoul(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--tables") == 0 && i + 1 < runner.driver.argc)
             tables = argv[++i];
