@@ -428,8 +428,9 @@ static void explain_trap(struct slice name, struct error *error) {
 }
 
 // Runs the body as the one call in progress of an instance that is alive.
-static enum component_outcome run(struct component_instance *instance, wasm_body body, void *data,
-                                  struct slice name, struct arena *arena, struct error *error) {
+static inline enum component_outcome run(struct component_instance *instance, wasm_body body,
+                                         void *data, struct slice name, struct arena *arena,
+                                         struct error *error) {
     if (instance->is_dead || instance->arena != NULL) {
         const char *why = instance->is_dead ? "the instance is dead after an earlier trap"
                                             : "cannot enter component instance";

@@ -13,7 +13,8 @@ enum {
     DEFAULT_BYTES = 256 << 20,
     DEFAULT_NESTING = 32,
     DEFAULT_ITEMS = 500000,
-    WORK_STEPS = 8000000,
+    WORK_STEPS = 8000000,  // see loader_work
+    OWNERS_MAX = 10000,    // every instance has some bytes for each
 };
 // Bytes of nested components decoded in sum: one that is instantiated again and again is read each
 // time. Generous for any composition, finite for a hostile one.
@@ -25,6 +26,9 @@ static void load_sections(struct loader *loader, size_t end);
 
 // Numbers a component instantiation.
 static uint32_t new_owner(struct loader *loader, uint32_t parent) {
+    if (loader->component->owner_count == OWNERS_MAX) {
+        fail(loader, ERR_LIMIT, "more than %d component instantiations", OWNERS_MAX);
+    }
     buf_append(&loader->owner_parents, &parent, sizeof parent);
     return loader->component->owner_count++;
 }
@@ -42,6 +46,7 @@ static const struct component_shape *check_component(struct loader *loader,
     if (scope == NULL) {
         return NULL;
     }
+    // Its number says which definitions are its own.
     scope->owner = new_owner(loader, outer->owner);
     size_t end = loader->end;
     loader->at = def->begin;
@@ -96,7 +101,10 @@ static void check_instantiation(struct loader *loader, const struct component_sh
 // Decodes the component's sections with these arguments; what it exports is the instance.
 static void instantiate(struct loader *loader, const struct component_def *def,
                         const struct map *arguments) {
-    assert(!def->is_abstract);
+    if (def->is_abstract) {
+        fail(loader, ERR_UNSUPPORTED, "instantiating a component that the host would give");
+        return;
+    }
     uint64_t size = def->end - def->begin;
     if (size > loader->expansion_left) {
         fail(loader, ERR_LIMIT, "nested components are instantiated too often");
@@ -248,6 +256,22 @@ static const void *host_item(struct loader *loader, struct slice name,
     return decl->type;
 }
 
+// Whether a component or core module would be given with the item, which no host does.
+static bool needs_code(const struct named_item *item) {
+    if (item->sort != SORT_INSTANCE) {
+        return item->sort == SORT_COMPONENT || item->sort == SORT_CORE_MODULE;
+    }
+    const struct instance_def *instance = item->item;
+    uint32_t cursor = 0;
+    const struct map_entry *entry;
+    while ((entry = map_next(instance->exports, &cursor)) != NULL) {
+        if (needs_code(entry->value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // An import of which nothing but the type is known.
 static void check_import(struct loader *loader, struct slice name, const struct extern_decl *decl) {
     struct scope *scope = loader->scope;
@@ -260,7 +284,7 @@ static void check_import(struct loader *loader, struct slice name, const struct 
     (void)map_add(scope->imports, name, (void *)(uintptr_t)item);
     note_depth(loader, &scope->shape_depth, item);
     scope_add(loader, decl->sort, item->item);
-    if (scope->is_root && (decl->sort == SORT_COMPONENT || decl->sort == SORT_CORE_MODULE)) {
+    if (scope->is_root && needs_code(item)) {
         loader->modules->missing = name;
     }
 }

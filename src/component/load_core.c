@@ -127,6 +127,10 @@ static void add_step(struct loader *loader, const struct module_def *module,
                      const struct map *arguments) {
     struct component *component = loader->component;
     uint32_t count = module->import_count;
+    if (module->module == NULL && !loader->is_checking) {
+        fail(loader, ERR_UNSUPPORTED, "instantiating a core module that the host would give");
+        return;
+    }
     struct core_ref *imports = ARENA_ARRAY(&component->arena, struct core_ref, count);
     for (uint32_t i = 0; i < count && loader_count(loader); i++) {
         imports[i] = resolve_import(loader, &module->imports[i], arguments);

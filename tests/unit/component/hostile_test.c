@@ -122,6 +122,21 @@ TEST(doubling_component_types_are_refused) {
     EXPECT_U64(load_sections(7, &section, 0, NULL, &error), ERR_LIMIT);
 }
 
+// An empty component, instantiated more often than anything real is.
+TEST(very_many_instantiations_are_refused) {
+    enum { INSTANTIATIONS = 20000 };
+    struct error error;
+    struct buf component = {0};
+    put_header(&component);
+    struct buf section = {0};
+    put_u32(&section, INSTANTIATIONS);
+    for (uint32_t i = 0; i < INSTANTIATIONS; i++) {
+        buf_append(&section, "\0\0\0", 3);
+    }
+    EXPECT_U64(load_sections(4, &component, 5, &section, &error), ERR_LIMIT);
+    EXPECT_CONTAINS(error.message, "component instantiations");
+}
+
 int main(void) {
     return test_main();
 }

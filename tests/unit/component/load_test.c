@@ -92,6 +92,25 @@ TEST(declares_imports_and_exports_in_order) {
     component_unref(component);
 }
 
+static enum status resolve_all(void *resolver, const struct component_import *import,
+                               struct component_host_func *out, struct error *error) {
+    (void)resolver;
+    (void)out;
+    return error_set(error, ERR_NOT_FOUND, "%.*s", (int)import->name.size,
+                     (const char *)import->name.data);
+}
+
+// It is a component as good as any, but no host can run it.
+TEST(components_from_the_host_are_refused_when_linking) {
+    struct component *component = load_file(INPUTS "given.wasm");
+    struct component_linked *linked = NULL;
+    struct error error = {.code = OK};
+    EXPECT_U64(component_link(component, resolve_all, NULL, NULL, &linked, &error),
+               ERR_UNSUPPORTED);
+    EXPECT_CONTAINS(error.message, "import parts: a host cannot give components");
+    component_unref(component);
+}
+
 TEST(expands_nested_instantiations) {
     struct component *component = load_file(INPUTS "twice.wasm");
     EXPECT_U64(component_module_count(component), 2);
