@@ -195,6 +195,10 @@ def shared_tests():
     return folder if os.path.isdir(folder) else None
 
 
+# Guests that all give the same transcript; the last two are built on WASI.
+TRANSCRIPT_GUESTS = ("c-freestanding/actor", "rust/actor", "c-wasi/actor", "rust/actor.wasi")
+
+
 def conformance(totals, presets):
     """The suites, and the guests' transcript, from the data that lies beside the checkout."""
     shared = shared_tests()
@@ -205,7 +209,7 @@ def conformance(totals, presets):
     jobs = []
     for preset in presets:
         jobs += [suite_job(name, files, preset) for name, files in suites(shared)]
-        jobs += [transcript_job(guest, preset, shared) for guest in ("c-freestanding", "rust")]
+        jobs += [transcript_job(guest, preset, shared) for guest in TRANSCRIPT_GUESTS]
     return jobs
 
 
@@ -265,7 +269,7 @@ def read_suite(job, totals):
 def transcript_job(guest, preset, shared):
     return Job("conformance scripted-guest %s (%s)" % (guest, preset),
                conformance_program("scripted-guest", preset) +
-               [os.path.join(shared, "guests", guest, "actor.component.wasm")],
+               [os.path.join(shared, "guests", guest + ".component.wasm")],
                read=transcript_reader(os.path.join(shared, "guests", "expected.txt")))
 
 

@@ -38,6 +38,13 @@ enum { ACTOR_ID_BYTES = CHAIN_ID_MOST_BYTES + 1, ACTOR_UUID_BYTES = UUID_TEXT_BY
 typedef enum status (*actor_resolve_fn)(const struct manifest *manifest,
                                         const struct component_import *import,
                                         struct component_host_func *out, struct error *error);
+// The same for the resource types that the host implements.
+typedef enum status (*actor_resolve_resource_fn)(const struct component_resource *resource,
+                                                 struct component_host_resource *out,
+                                                 struct error *error);
+// The instance of an actor is gone, and with it all that the guest held: what the host room keeps
+// for it (actor_host_data) ends too. On the actor's worker, outside of a turn.
+typedef void (*actor_instance_ended_fn)(struct actor *actor);
 
 // A root actor ended: by shutdown (`reason` NULL), or stopped by the node for the given reason.
 typedef void (*actor_root_ended_fn)(void *context, const char *id, const char *reason);
@@ -48,7 +55,9 @@ struct actor_config {
     struct chain_log *log;           // NULL: nothing is recorded (benches)
     struct wasm_compiler *compiler;  // borrowed
     actor_resolve_fn resolve;
-    actor_root_ended_fn root_ended;  // may be NULL; called on a worker, must be short
+    actor_resolve_resource_fn resolve_resource;  // NULL: the host has no resource types
+    actor_instance_ended_fn instance_ended;      // may be NULL
+    actor_root_ended_fn root_ended;              // may be NULL; called on a worker, must be short
     void *root_context;
     bool quiet;  // runtime.log goes to the chain only, not to stderr
 };
@@ -126,10 +135,13 @@ void actor_call_end(struct actor *self, const struct value *result);
 // The text of an error that a function below gave, in full: `error` holds at most
 // ERROR_MESSAGE_MAX bytes of what another actor may have said at length. Borrowed for the turn.
 struct slice actor_error_text(const struct actor *self, const struct error *error);
-// A line of the actor's log.
+// A line of the actor's log. Also for actor_instance_ended_fn.
 void actor_log(struct actor *self, struct slice text);
 // The actor ends after this turn; `data` (may be absent) goes to its parent.
 void actor_shutdown(struct actor *self, bool has_data, struct slice data);
+// The actor ends with this turn, which the caller ends with a trap: no crash, but the orderly stop
+// of actor_shutdown without data. In init it is a failed start.
+void actor_exit(struct actor *self);
 
 // Each returns OK or an error whose message is for the guest. Those marked (waits) park the fiber.
 enum status actor_send(struct actor *self, struct slice target, struct slice message,

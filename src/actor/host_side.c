@@ -75,10 +75,15 @@ static void write_log(void *argument) {
 }
 
 void actor_log(struct actor *self, struct slice text) {
-    if (!self->system->config.quiet) {
+    struct log_job job = {.self = self, .text = text};
+    if (self->system->config.quiet) {
+        return;
+    }
+    if (self->turn != NULL) {
         // Formatting and the write system call belong on the worker's stack.
-        struct log_job job = {.self = self, .text = text};
         turn_on_worker(self->turn, write_log, &job);
+    } else {
+        write_log(&job);
     }
 }
 
@@ -87,6 +92,11 @@ void actor_shutdown(struct actor *self, bool has_data, struct slice data) {
     self->has_exit_data = has_data;
     self->exit_data = bytes_copy(data);
     self->wants_shutdown = true;
+}
+
+void actor_exit(struct actor *self) {
+    actor_shutdown(self, false, slice_of(NULL, 0));
+    self->turn->is_exit = true;
 }
 
 enum status actor_sleep(struct actor *self, uint64_t nanoseconds, struct error *error) {

@@ -298,6 +298,7 @@ struct turn {
     const struct value *call_args;
     bool call_waited;   // its intent is in an earlier leg
     bool is_delivered;  // `message` is a request, and among the actor's outstanding ones
+    bool is_exit;       // it traps because the guest ended the actor
     // The wait in progress.
     struct completion wait;  // lock
     _Atomic bool wait_done;  // release by the finisher, acquire by the worker
@@ -586,6 +587,8 @@ bool lifecycle_step(struct actor *actor);
 void lifecycle_started(struct actor *actor, bool is_good, const char *reason);
 // Owner: a turn trapped or broke a limit.
 void lifecycle_crashed(struct actor *actor, const char *reason);
+// Owner: a turn ended the actor (actor_exit), which stops when the turn is over.
+void lifecycle_exited(struct actor *actor);
 void lifecycle_set_state(struct actor *actor, struct bytes *state);
 // The turn in progress gets its last time. Lock held, or owner.
 void lifecycle_watch_stop(struct actor *actor);

@@ -277,6 +277,10 @@ static void drop_instance(struct actor *actor) {
         component_instance_free(actor->instance);
         actor->instance = NULL;
     }
+    // Also after an instantiation that trapped: its start functions may have made resources.
+    if (actor->host_data != NULL && actor->system->config.instance_ended != NULL) {
+        actor->system->config.instance_ended(actor);
+    }
 }
 
 // Lock held. Everything others have with this instance ends: delivered requests, channels,
@@ -578,6 +582,12 @@ void lifecycle_crashed(struct actor *actor, const char *reason) {
         actor->stop_reason = decision == CRASH_STOP ? "crashed" : "crashed past the restart limit";
         begin_stop(actor);
     }
+}
+
+void lifecycle_exited(struct actor *actor) {
+    // Nothing may enter the trapped instance; the next step begins the stop.
+    assert(actor->wants_shutdown);
+    drop_instance(actor);
 }
 
 // The parent asked for a fresh start (restart-child), which follows when the children are gone.

@@ -338,6 +338,7 @@ static enum status get_component(struct actor_system *system, const struct manif
 
 struct link_context {
     actor_resolve_fn resolve;
+    actor_resolve_resource_fn resolve_resource;
     const struct manifest *manifest;
 };
 
@@ -346,6 +347,15 @@ static enum status resolve_import(void *context, const struct component_import *
     struct link_context *link = context;
     enum status status = manifest_check_import(link->manifest, import->interface, error);
     return status != OK ? status : link->resolve(link->manifest, import, out, error);
+}
+
+static enum status resolve_resource(void *context, const struct component_resource *resource,
+                                    struct component_host_resource *out, struct error *error) {
+    struct link_context *link = context;
+    if (link->resolve_resource == NULL) {
+        return error_set(error, ERR_UNSUPPORTED, "the host has no such resource type");
+    }
+    return link->resolve_resource(resource, out, error);
 }
 
 static enum status check_policies(const struct manifest *manifest, struct error *error) {
@@ -374,10 +384,12 @@ static enum status link_component(struct actor_system *system, struct program *p
         status =
             manifest_check_import(program->manifest, component_interface_at(component, i), error);
     }
-    struct link_context link = {.resolve = system->config.resolve, .manifest = program->manifest};
-    return status != OK
-               ? status
-               : component_link(component, resolve_import, NULL, &link, &program->linked, error);
+    struct link_context link = {.resolve = system->config.resolve,
+                                .resolve_resource = system->config.resolve_resource,
+                                .manifest = program->manifest};
+    return status != OK ? status
+                        : component_link(component, resolve_import, resolve_resource, &link,
+                                         &program->linked, error);
 }
 
 static enum status build(struct actor_system *system, struct program *program,

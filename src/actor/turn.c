@@ -218,17 +218,24 @@ static void finish_trapped(struct turn *turn) {
     char reason[ERROR_MESSAGE_MAX];
     memcpy(reason, turn->error.message, sizeof reason);
     bool is_starting = turn->is_instantiation || turn->kind == EXPORT_INIT;
+    bool is_exit = turn->is_exit;
     if (record_leg(turn, LEG_TRAP, NULL)) {
         effects_hand_over(turn);
     } else {
         effects_drop(turn);
+        is_exit = false;
     }
     if (turn->message != NULL) {
         settle_message(turn, LEG_TRAP, reason);
     }
     turn_end(turn);
     if (is_starting) {
+        if (is_exit) {
+            actor->wants_shutdown = false;
+        }
         lifecycle_started(actor, false, reason);
+    } else if (is_exit) {
+        lifecycle_exited(actor);
     } else {
         lifecycle_crashed(actor, reason);
     }
@@ -469,6 +476,7 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     turn->call_name = NULL;
     turn->call_waited = false;
     turn->is_delivered = false;
+    turn->is_exit = false;
     turn->call_count = 0;
     buf_clear(&turn->calls);
     turn->timer_ns = 0;

@@ -1,13 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "host/host.h"
-
 #include "codec/utf8.h"
+#include "host/wasi.h"
 
 static const struct host_interface *const interfaces[] = {
-    &host_runtime, &host_message_server, &host_supervisor, &host_timing, &host_random};
+    &host_runtime,
+    &host_message_server,
+    &host_supervisor,
+    &host_timing,
+    &host_random,
+    &wasi_cli_environment,
+    &wasi_cli_exit,
+    &wasi_cli_stderr,
+    &wasi_cli_stdin,
+    &wasi_cli_stdout,
+    &wasi_cli_terminal_stderr,
+    &wasi_cli_terminal_stdin,
+    &wasi_cli_terminal_stdout,
+    &wasi_clocks_monotonic,
+    &wasi_clocks_wall,
+    &wasi_filesystem_preopens,
+    &wasi_io_error,
+    &wasi_io_poll,
+    &wasi_io_streams,
+    &wasi_random_insecure,
+    &wasi_random_insecure_seed,
+    &wasi_random_random,
+    &wasi_sockets_instance_network,
+    &wasi_sockets_lookup,
+    &wasi_sockets_network,
+    &wasi_sockets_tcp_create,
+    &wasi_sockets_udp_create,
+};
 
 struct actor *host_self(struct component_call *call) {
     return component_call_owner(call);
+}
+
+struct host_state *host_state_of(struct actor *self) {
+    return actor_host_data(self, sizeof(struct host_state));
+}
+
+void host_instance_ended(struct actor *actor) {
+    struct host_state *state = host_state_of(actor);
+    wasi_lines_release(&state->lines, actor);
+    wasi_table_release(&state->table);
 }
 
 struct slice host_bytes(const struct value *value) {
@@ -127,13 +163,94 @@ static bool accepts(const struct host_function *function, const char *shape) {
     return false;
 }
 
+// ---- WASI
+// ----------------------------------------------------------------------------------------
+
+static bool is_wasi(struct slice interface) {
+    return slice_starts_with(interface, "wasi:");
+}
+
+// Without the version when that is 0.2 and released; with any other the name stays as it is, and
+// so nothing is found under it.
+static struct slice wasi_name(struct slice interface) {
+    const uint8_t *at = memchr(interface.data, '@', interface.size);
+    if (at == NULL) {
+        return interface;
+    }
+    size_t size = (size_t)(at - interface.data);
+    struct slice version = slice_of(at + 1, interface.size - size - 1);
+    bool is_ours = slice_starts_with(version, "0.2.") && version.size > 4;
+    for (size_t i = 4; is_ours && i < version.size; i++) {
+        is_ours = version.data[i] >= '0' && version.data[i] <= '9';
+    }
+    return is_ours ? slice_of(interface.data, size) : interface;
+}
+
+// Stands for a function that is not provided: `data` is its component_import.
+static bool trap_unknown(struct component_call *call, const struct value *args,
+                         struct value *result) {
+    (void)args;
+    (void)result;
+    const struct component_import *import = component_call_data(call);
+    return component_call_trap(call, "the component called %.*s.%.*s, which is not provided",
+                               (int)(import->interface.size < 200 ? import->interface.size : 200),
+                               (const char *)import->interface.data,
+                               (int)(import->name.size < 200 ? import->name.size : 200),
+                               (const char *)import->name.data);
+}
+
+bool wasi_needs(struct component_call *call, enum manifest_handler_type handler) {
+    static const struct {
+        enum manifest_handler_type handler;
+        enum permission_kind kind;
+    } kinds[] = {{HANDLER_TIMING, PERMISSION_TIMING}, {HANDLER_RANDOM, PERMISSION_RANDOM}};
+    const struct host_function *function = component_call_data(call);
+    struct actor *self = host_self(call);
+    const struct manifest *manifest = actor_manifest(self);
+    const char *type = manifest_handler_name(handler);
+    if (manifest_find_handler(manifest, handler) == NULL) {
+        return component_call_trap(call,
+                                   "the component called %s, which the manifest does not grant; "
+                                   "add [[handler]] type = \"%s\" to %s",
+                                   function->record_name, type, manifest->file);
+    }
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        if (kinds[i].handler == handler && !actor_permissions(self)->allowed[kinds[i].kind]) {
+            return component_call_trap(call, "permission denied: %s (%s)", function->record_name,
+                                       permission_kind_name(kinds[i].kind));
+        }
+    }
+    return true;
+}
+
+enum status host_resolve_resource(const struct component_resource *resource,
+                                  struct component_host_resource *out, struct error *error) {
+    if (!is_wasi(resource->interface)) {
+        return error_set(error, ERR_UNSUPPORTED, "there is no such resource type");
+    }
+    *out = (struct component_host_resource){.drop = wasi_drop};
+    return OK;
+}
+
+// ---- linking
+// ----------------------------------------------------------------------------------------
+
+static struct slice interface_name(struct slice interface) {
+    return is_wasi(interface) ? wasi_name(interface) : manifest_interface_name(interface);
+}
+
 enum status host_resolve(const struct manifest *manifest, const struct component_import *import,
                          struct component_host_func *out, struct error *error) {
     (void)manifest;
     int interface_size = (int)(import->interface.size < 200 ? import->interface.size : 200);
     int name_size = (int)(import->name.size < 200 ? import->name.size : 200);
-    const struct host_interface *interface =
-        find_interface(manifest_interface_name(import->interface));
+    const struct host_interface *interface = find_interface(interface_name(import->interface));
+    const struct host_function *function =
+        interface != NULL ? find_function(interface, import->name) : NULL;
+    if (function == NULL && is_wasi(import->interface)) {
+        *out = (struct component_host_func){.fn = trap_unknown, .data = import};
+        return OK;
+    }
     if (interface == NULL && interface_size == 0) {
         return error_set(error, ERR_UNSUPPORTED,
                          "the component imports a function %.*s of its own, which nothing provides",
@@ -144,7 +261,6 @@ enum status host_resolve(const struct manifest *manifest, const struct component
                          "the component imports %.*s, which this release does not provide",
                          interface_size, (const char *)import->interface.data);
     }
-    const struct host_function *function = find_function(interface, import->name);
     if (function == NULL) {
         return error_set(error, ERR_UNSUPPORTED,
                          "the component imports %.*s.%.*s: there is no such function",

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The host side of theater:simple: one file per WIT interface, each with a table of functions.
+// The host side of the interfaces: one file per WIT interface, each with a table of functions.
+// theater:simple has the files named after its interfaces; those of WASI 0.2 begin with wasi_ and
+// share wasi.h.
 //
 // A host function reads its arguments, asks the actor room, and builds its result in the call's
 // arena; it holds no logic of its own. What a component declares is compared with the accepted
@@ -19,7 +21,7 @@ struct host_function {
 };
 
 struct host_interface {
-    const char *name;  // "message-server-host"
+    const char *name;  // "message-server-host"; of WASI with the package, "wasi:io/poll"
     const struct host_function *functions;
     size_t function_count;
 };
@@ -32,14 +34,23 @@ extern const struct host_interface host_random;
 
 // An actor_resolve_fn (actor/actor.h): ERR_UNSUPPORTED names an interface or function that is not
 // provided; ERR_INVALID shows both signatures when the component declares another shape.
+// A function of a wasi: package that is not provided is answered with one that traps, because most
+// components import far more of WASI than they call.
 enum status host_resolve(const struct manifest *manifest, const struct component_import *import,
                          struct component_host_func *out, struct error *error);
+// An actor_resolve_resource_fn: ERR_UNSUPPORTED for types that are not of WASI.
+enum status host_resolve_resource(const struct component_resource *resource,
+                                  struct component_host_resource *out, struct error *error);
+// An actor_instance_ended_fn: releases the WASI resources of the actor.
+void host_instance_ended(struct actor *actor);
 
 // ---- for the files of the room
 // -------------------------------------------------------------------
 
 // The actor that called.
 struct actor *host_self(struct component_call *call);
+// Where the actor's random numbers come from: the system, or the handler block's seed (random.c).
+struct env *host_random_source(struct actor *self);
 // The content of a string or of a list<u8>.
 struct slice host_bytes(const struct value *value);
 // Memory in the call's arena, zeroed; NULL after recording a trap when its limit is reached.

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // theater:simple/random: from the kernel, or from the handler block's seed. What is drawn is in the
 // chain, so a replay draws the same.
-#include "host/host.h"
+#include "host/wasi.h"
 
-// The actor's source: the system's, or a seeded one that is kept with the actor.
-static struct env *source(struct actor *self) {
+struct env *host_random_source(struct actor *self) {
     const struct manifest_handler *block =
         manifest_find_handler(actor_manifest(self), HANDLER_RANDOM);
     if (block == NULL || !block->random.has_seed) {
         return actor_env(self);
     }
-    struct env *seeded = actor_host_data(self, sizeof *seeded);
+    struct env *seeded = &host_state_of(self)->random;
     if (!seeded->seeded) {
         env_init_seeded(seeded, block->random.seed, 0);
     }
@@ -33,14 +32,14 @@ static bool random_bytes(struct component_call *call, const struct value *args,
     if (bytes == NULL) {
         return false;
     }
-    env_random(source(self), bytes, length);
+    env_random(host_random_source(self), bytes, length);
     struct value payload = {.bytes = bytes, .count = (uint32_t)length};
     return host_ok_value(call, payload, result);
 }
 
 static uint64_t draw(struct actor *self) {
     uint64_t word = 0;
-    env_random(source(self), &word, sizeof word);
+    env_random(host_random_source(self), &word, sizeof word);
     return word;
 }
 
@@ -85,7 +84,7 @@ static bool random_uuid(struct component_call *call, const struct value *args,
                         struct value *result) {
     (void)args;
     char uuid[UUID_TEXT_BYTES];
-    env_uuid(source(host_self(call)), uuid);
+    env_uuid(host_random_source(host_self(call)), uuid);
     return host_ok_bytes(call, slice_text(uuid), result);
 }
 

@@ -376,7 +376,7 @@ const struct handler_row handler_rows[HANDLER_TYPE_COUNT] = {
     [HANDLER_TIMING] = {"timing", BLOCK("timing", timing_fields), PERMISSION_TIMING, true},
     [HANDLER_PROCESS] = {"process", BLOCK("process", process_fields), PERMISSION_PROCESS, false},
     [HANDLER_ENVIRONMENT] = {"environment", BLOCK("environment", environment_fields),
-                             PERMISSION_ENVIRONMENT, false},
+                             PERMISSION_ENVIRONMENT, true},
     [HANDLER_RANDOM] = {"random", BLOCK("random", random_fields), PERMISSION_RANDOM, true},
     [HANDLER_WEBSOCKET_SERVER] = {"websocket-server",
                                   BLOCK("websocket-server", websocket_server_fields),

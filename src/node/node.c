@@ -164,6 +164,8 @@ static enum status open_parts(struct node *node, const struct node_config *confi
                                       .log = node->log,
                                       .compiler = node->compiler,
                                       .resolve = host_resolve,
+                                      .resolve_resource = host_resolve_resource,
+                                      .instance_ended = host_instance_ended,
                                       .root_ended = config->root_ended,
                                       .root_context = config->root_context,
                                       .quiet = config->quiet};

@@ -111,6 +111,43 @@ static bool host_list(struct component_call *call, const struct value *args, str
     return true;
 }
 
+// Guests on a C library ask WASI for their streams and folders as they start, and then nothing
+// more: the streams are numbers, of the rest there is none.
+static bool host_stream(struct component_call *call, const struct value *args,
+                        struct value *result) {
+    (void)call;
+    (void)args;
+    *result = (struct value){.bits = 1};
+    return true;
+}
+
+static bool host_nothing(struct component_call *call, const struct value *args,
+                         struct value *result) {
+    (void)call;
+    (void)args;
+    *result = (struct value){.items = NULL, .count = 0};
+    return true;
+}
+
+static bool host_unexpected(struct component_call *call, const struct value *args,
+                            struct value *result) {
+    (void)args;
+    (void)result;
+    const struct component_import *import = component_call_data(call);
+    return component_call_trap(call, "unexpected call of %.*s", (int)import->name.size,
+                               (const char *)import->name.data);
+}
+
+static enum status resolve_resource(void *resolver, const struct component_resource *resource,
+                                    struct component_host_resource *out, struct error *error) {
+    (void)resolver;
+    if (!slice_starts_with(resource->interface, "wasi:")) {
+        return error_set(error, ERR_NOT_FOUND, "the scripted host has no such resource type");
+    }
+    *out = (struct component_host_resource){.drop = NULL};
+    return OK;
+}
+
 static enum status resolve(void *resolver, const struct component_import *import,
                            struct component_host_func *out, struct error *error) {
     (void)resolver;
@@ -121,12 +158,24 @@ static enum status resolve(void *resolver, const struct component_import *import
                 {"send", host_send},
                 {"send-on-channel", host_send_on_channel},
                 {"respond-to-request", host_respond},
-                {"list-outstanding-requests", host_list}};
+                {"list-outstanding-requests", host_list},
+                {"get-stdin", host_stream},
+                {"get-stdout", host_stream},
+                {"get-stderr", host_stream},
+                {"get-terminal-stdin", host_nothing},
+                {"get-terminal-stdout", host_nothing},
+                {"get-terminal-stderr", host_nothing},
+                {"get-environment", host_nothing},
+                {"get-directories", host_nothing}};
     for (size_t i = 0; i < COUNT_OF(HOST); i++) {
         if (slice_equal_text(import->name, HOST[i].name)) {
             *out = (struct component_host_func){.fn = HOST[i].fn};
             return OK;
         }
+    }
+    if (slice_starts_with(import->interface, "wasi:")) {
+        *out = (struct component_host_func){.fn = host_unexpected, .data = import};
+        return OK;
     }
     return error_set(error, ERR_NOT_FOUND, "the scripted host has no such function");
 }
@@ -359,7 +408,8 @@ static int body(struct driver *driver) {
     arena_init(&script.arena, DRIVER_ARENA_BYTES);
     struct error error = {.code = OK};
     struct component_linked *linked = NULL;
-    driver_end(component_link(script.component, resolve, NULL, NULL, &linked, &error), &error);
+    driver_end(component_link(script.component, resolve, resolve_resource, NULL, &linked, &error),
+               &error);
     if (component_instantiate(linked, &script, &driver->budget, &script.instance, &error) !=
         COMPONENT_DONE) {
         driver_end(error.code, &error);

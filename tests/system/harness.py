@@ -204,9 +204,11 @@ class Test:
         blocks = "".join('\n[[handler]]\ntype = "%s"\n' % name for name in handlers)
         return self.manifest("probe.wasm", text + blocks, name="probe", file=file)
 
-    def requests(self, manifest, *messages, **options):
+    def requests(self, manifest, *messages, workers=None, **options):
         """Runs the manifest's actor as "a" and sends it the messages as requests, in order."""
         argv = ["run", manifest, "--id", "a"]
+        if workers is not None:
+            argv += ["--workers", str(workers)]
         for message in messages:
             argv += ["--request", message]
         return self.run(*argv, "--until-idle", **options)
