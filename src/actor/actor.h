@@ -130,7 +130,8 @@ struct slice actor_state(const struct actor *self);
 // A call that waits in between has its intent recorded before and its result after.
 void actor_call_begin(struct actor *self, const char *name, const struct component_func_type *type,
                       const struct value *args);
-void actor_call_end(struct actor *self, const struct value *result);
+// False when the calls of this leg take more room than an event may have: the caller traps.
+bool actor_call_end(struct actor *self, const struct value *result) MUST_CHECK;
 
 // The text of an error that a function below gave, in full: `error` holds at most
 // ERROR_MESSAGE_MAX bytes of what another actor may have said at length. Borrowed for the turn.

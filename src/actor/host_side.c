@@ -44,12 +44,16 @@ void actor_call_begin(struct actor *self, const char *name, const struct compone
     turn->call_waited = false;
 }
 
-void actor_call_end(struct actor *self, const struct value *result) {
+// Of an event, which holds besides them the parameters and the state.
+#define LEG_CALLS_MOST_BYTES (32U * 1024U * 1024U)
+
+bool actor_call_end(struct actor *self, const struct value *result) {
     struct turn *turn = self->turn;
     if (self->program->call == NULL) {
         record_call(turn, result);
     }
     turn->call_name = NULL;
+    return turn->calls.size <= LEG_CALLS_MOST_BYTES;
 }
 
 struct slice actor_error_text(const struct actor *self, const struct error *error) {

@@ -47,6 +47,22 @@ void arena_reset(struct arena *arena) {
                             .limit_bytes = limit_bytes};
 }
 
+void arena_rewind(struct arena *arena, const struct arena_mark *mark) {
+    assert(mark->used_bytes <= arena->used_bytes);
+    if (mark->chunk == NULL) {
+        arena_reset(arena);
+        return;
+    }
+    while (arena->chunk != mark->chunk) {
+        struct arena_chunk *previous = arena->chunk->previous;
+        free(arena->chunk);
+        arena->chunk = previous;
+    }
+    arena->next = mark->next;
+    arena->end = mark->end;
+    arena->used_bytes = mark->used_bytes;
+}
+
 static void add_chunk(struct arena *arena, size_t least) {
     size_t capacity = CHUNK_BYTES;
     if (arena->chunk != NULL && arena->chunk->capacity * 2 <= CHUNK_MOST_BYTES) {

@@ -25,6 +25,17 @@ void arena_init(struct arena *arena, uint64_t limit_bytes);
 void arena_release(struct arena *arena);
 // Forgets all allocations; keeps one chunk of ordinary size for reuse.
 void arena_reset(struct arena *arena);
+// Where an arena stands, and back to it: what was allocated since is gone. Nothing may have been
+// reset or rewound further in between.
+struct arena_mark {
+    uint8_t *next, *end;
+    struct arena_chunk *chunk;
+    uint64_t used_bytes;
+};
+static inline struct arena_mark arena_mark(const struct arena *arena) {
+    return (struct arena_mark){arena->next, arena->end, arena->chunk, arena->used_bytes};
+}
+void arena_rewind(struct arena *arena, const struct arena_mark *mark);
 // Memory of `size` bytes aligned to `align` (a power of two, at most 16), undefined content. NULL
 // when the limit would be passed. Lives until reset or release. A size of 0 gives a valid pointer.
 void *arena_try_alloc(struct arena *arena, uint64_t size, size_t align) MUST_CHECK;

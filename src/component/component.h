@@ -265,7 +265,8 @@ void component_instance_free(struct component_instance *instance);
 // value per parameter, borrowed. Results are lifted into `arena` *before* post-return runs, and
 // stay valid until it is reset. Trap: the instance is dead and must be freed; *error says why
 // ("wasm trap: unreachable in handle-send", …). Re-entry traps. Lists and strings given or taken
-// count against the arena's limit; passing it is a trap that names the limit.
+// count against the arena's limit; passing it is a trap that names the limit. Those of a host
+// function are gone when it has returned: they bound one call of it, not the sum of all.
 //
 // Handles of resources that the component implements: a result own<R> is a handle that the host
 // now holds in this instance. It can be passed as own<R>, which gives it back, any number of times

@@ -223,6 +223,8 @@ static bool call_lowered(struct component_instance *instance, const struct plan_
     struct wasm_context *context = wasm_context_current();
     struct guest guest;
     guest_init(&guest, instance, context, signature);
+    // What this call takes and gives is of no use after it: a turn may make any number of calls.
+    struct arena_mark mark = arena_mark(instance->arena);
     const struct value *args = NULL;
     struct value result = {.bits = 0};
     if (!lift_params(&guest, signature, slots, &args) ||
@@ -233,14 +235,18 @@ static bool call_lowered(struct component_instance *instance, const struct plan_
         handles_return(&guest);
     }
     const struct component_type *type = signature->type->result;
-    if (type == NULL) {
-        return true;
+    if (type != NULL) {
+        guest_refresh(&guest);
+        bool done =
+            signature->result_in_memory
+                ? lower_at(&guest, type, &result, (uint32_t)slots[signature->flat_param_count])
+                : lower_flat(&guest, type, &result, slots);
+        if (!done) {
+            return false;
+        }
     }
-    guest_refresh(&guest);
-    if (signature->result_in_memory) {
-        return lower_at(&guest, type, &result, (uint32_t)slots[signature->flat_param_count]);
-    }
-    return lower_flat(&guest, type, &result, slots);
+    arena_rewind(instance->arena, &mark);
+    return true;
 }
 
 // wasm_host_fn of every lowered function.

@@ -53,7 +53,7 @@ struct slice host_bytes(const struct value *value) {
 void *host_alloc(struct component_call *call, size_t count, size_t size) {
     void *memory = arena_try_alloc(component_call_arena(call), (uint64_t)count * size, 8);
     if (memory == NULL) {
-        component_call_trap(call, "the host's results of this turn are over the limit");
+        component_call_trap(call, "the host's results of this call are over the limit");
         return NULL;
     }
     memset(memory, 0, count * size);
@@ -128,11 +128,13 @@ static bool call_recorded(struct component_call *call, const struct value *args,
     const struct host_function *function = component_call_data(call);
     struct actor *self = host_self(call);
     actor_call_begin(self, function->record_name, component_call_type(call), args);
-    bool good = function->fn(call, args, result);
-    if (good) {
-        actor_call_end(self, result);
+    if (!function->fn(call, args, result)) {
+        return false;
     }
-    return good;
+    return actor_call_end(self, result) ||
+           component_call_trap(call,
+                               "the host calls since the last wait are more than the chain "
+                               "takes in one event");
 }
 
 static const struct host_interface *find_interface(struct slice name) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An actor that reads its chain in one turn until the host has no room for the results any more.
+// An actor that reads its chain in one turn until its record has no room for them any more.
 #include "theater.h"
 
 static struct theater_result on_init(struct theater_bytes state, struct theater_bytes own_id) {

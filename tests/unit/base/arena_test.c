@@ -102,6 +102,28 @@ TEST(helpers_zero_and_terminate) {
     arena_release(&arena);
 }
 
+TEST(rewinding_gives_everything_since_back) {
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    struct arena_mark empty = arena_mark(&arena);
+    (void)arena_alloc(&arena, 100, 1);
+    arena_rewind(&arena, &empty);
+    EXPECT_U64(arena.used_bytes, 0);
+    uint8_t *kept = arena_alloc(&arena, 100, 1);
+    memset(kept, 7, 100);
+    struct arena_mark mark = arena_mark(&arena);
+    for (int i = 0; i < 100; i++) {
+        // Larger than a chunk, and together far more than the limit.
+        memset(arena_alloc(&arena, 500000, 8), i, 500000);
+        memset(arena_alloc(&arena, 20, 8), i, 20);
+        arena_rewind(&arena, &mark);
+        EXPECT_U64(arena.used_bytes, 100);
+    }
+    EXPECT(arena_alloc(&arena, 1, 1) == kept + 100);
+    EXPECT_U64(kept[99], 7);
+    arena_release(&arena);
+}
+
 int main(void) {
     return test_main();
 }

@@ -208,7 +208,7 @@ TEST(too_many_results_in_one_turn_are_a_crash_of_the_actor_only) {
                             "h", NULL, 0, written, &error),
         THEATER_OK);
     EXPECT(ask(&world, "h", 20000, "hoard") != THEATER_OK);
-    EXPECT_CONTAINS(world.text, "results of this turn are over the limit");
+    EXPECT_CONTAINS(world.text, "more than the chain takes in one event");
     write_manifest(&world, "probe.toml", "", "");
     EXPECT_U64(start(&world, "probe.toml", "a", NULL), THEATER_OK);
     close_world(&world);
