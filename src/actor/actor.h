@@ -57,7 +57,10 @@ struct actor_config {
     actor_resolve_fn resolve;
     actor_resolve_resource_fn resolve_resource;  // NULL: the host has no resource types
     actor_instance_ended_fn instance_ended;      // may be NULL
-    actor_root_ended_fn root_ended;              // may be NULL; called on a worker, must be short
+    // Calls run(argument) on a thread that may block, later; any thread. NULL: on the worker.
+    void (*run_blocking)(void *context, void (*run)(void *argument), void *argument);
+    void *blocking_context;
+    actor_root_ended_fn root_ended;  // may be NULL; called on a worker, must be short
     void *root_context;
     bool quiet;  // runtime.log goes to the chain only, not to stderr
 };
@@ -162,6 +165,27 @@ enum status actor_respond(struct actor *self, struct slice request, struct slice
                           struct error *error);
 enum status actor_cancel_request(struct actor *self, struct slice request, struct error *error);
 enum status actor_sleep(struct actor *self, uint64_t nanoseconds, struct error *error);  // (waits)
+
+// Work that may block, such as a file operation. It is done on a thread of its own while the actor
+// is parked; when the actor is stopped meanwhile, the work goes on without it. So a job owns all
+// that it uses, and is counted: the caller holds one reference from actor_job_init on.
+struct actor_job {
+    void (*run)(struct actor_job *job);      // on a thread that may block
+    void (*release)(struct actor_job *job);  // frees it; any thread
+    // Private to job.c.
+    _Atomic uint32_t references;
+    struct actor *actor;
+    struct completion *waiter;
+};
+void actor_job_init(struct actor_job *job, void (*run)(struct actor_job *job),
+                    void (*release)(struct actor_job *job));
+void actor_job_unref(struct actor_job *job);
+// (waits) OK when the work is done; otherwise it may not have begun, or may go on: the job's
+// results must not be looked at.
+enum status actor_run_job(struct actor *self, struct actor_job *job,
+                          struct error *error) MUST_CHECK;
+// Without waiting for it; takes the caller's reference. Also for actor_instance_ended_fn.
+void actor_run_job_later(struct actor *self, struct actor_job *job);
 
 // Supervision. `child` must be a child of the caller.
 enum actor_spawn_mode { ACTOR_SPAWN, ACTOR_RESUME };

@@ -28,6 +28,9 @@ void effects_hand_over(struct turn *turn) {
         } else if (effect->kind == EFFECT_SPAWN) {
             spawn_begin(effect->spawn);
             message_free(effect);
+        } else if (effect->kind == EFFECT_JOB) {
+            job_begin(effect->job);
+            message_free(effect);
         } else if (effect->kind == EFFECT_STOP_CHILD) {
             system_lock(self->system);
             actor_request_stop(effect->target, false, NULL);
@@ -69,6 +72,8 @@ void effects_drop(struct turn *turn) {
         }
         if (effect->kind == EFFECT_SPAWN) {
             spawn_abandon(effect->spawn);
+        } else if (effect->kind == EFFECT_JOB) {
+            job_abandon(effect->job);
         }
         message_free(effect);
     }

@@ -155,6 +155,7 @@ enum message_kind {
     // Effects of a leg that are no message for a mailbox.
     EFFECT_REPLY,       // request, status, body: answer it
     EFFECT_SPAWN,       // spawn
+    EFFECT_JOB,         // job
     EFFECT_STOP_CHILD,  // target
     EFFECT_RESTART_CHILD,
 };
@@ -173,6 +174,7 @@ struct message {
     struct channel *channel;  // keeps
     struct bytes *child;      // keeps; id, of child notices
     struct spawn *spawn;      // EFFECT_SPAWN; owned by the spawn itself
+    struct actor_job *job;    // EFFECT_JOB; counted
     uint32_t sender_index;    // among the effects of that event
     uint8_t kind;
     bool is_counted;  // against the mailbox limits
@@ -574,6 +576,11 @@ bool record_reason(struct actor *actor, const char *type, const char *reason);
 struct spawn;
 void spawn_begin(struct spawn *spawn);
 void spawn_abandon(struct spawn *spawn);
+
+// job.c
+// The leg that asked for it is recorded, or could not be.
+void job_begin(struct actor_job *job);
+void job_abandon(struct actor_job *job);
 
 // lifecycle.c
 // Makes an actor under `parent` (NULL: a root) and registers it; it has CONTROL_START set but is

@@ -19,6 +19,7 @@ static const struct host_interface *const interfaces[] = {
     &wasi_clocks_monotonic,
     &wasi_clocks_wall,
     &wasi_filesystem_preopens,
+    &wasi_filesystem_types,
     &wasi_io_error,
     &wasi_io_poll,
     &wasi_io_streams,
@@ -44,6 +45,7 @@ void host_instance_ended(struct actor *actor) {
     struct host_state *state = host_state_of(actor);
     wasi_lines_release(&state->lines, actor);
     wasi_table_release(&state->table);
+    wasi_temporary_release(state, actor);
 }
 
 struct slice host_bytes(const struct value *value) {

@@ -21,6 +21,8 @@ enum wasi_kind {
     WASI_POLLABLE,       // number: when it is ready, on the monotonic clock; 0: always
     WASI_INPUT_STREAM,   // object: struct wasi_source
     WASI_OUTPUT_STREAM,  // object: struct wasi_sink
+    WASI_DESCRIPTOR,     // object: struct wasi_file
+    WASI_FOLDER_STREAM,  // object: struct folder_stream (wasi_filesystem_types.c)
     WASI_NETWORK,        // nothing: no socket can be made with it
     WASI_KIND_COUNT
 };
@@ -72,7 +74,10 @@ struct host_state {
     struct env random;        // seeded: lasts as long as the actor
     struct wasi_table table;  // the rest ends with the instance
     struct wasi_lines lines;
+    char *temporary;  // owned: path of the folder for new_dir; NULL: none was made yet
 };
+// Has the folder for new_dir removed, with all that is in it. On the actor's worker.
+void wasi_temporary_release(struct host_state *state, struct actor *self);
 // Made on first use; owned by the actor.
 struct host_state *host_state_of(struct actor *self);
 
@@ -172,6 +177,7 @@ extern const struct host_interface wasi_cli_terminal_stdin;
 extern const struct host_interface wasi_cli_terminal_stdout;
 extern const struct host_interface wasi_cli_terminal_stderr;
 extern const struct host_interface wasi_filesystem_preopens;
+extern const struct host_interface wasi_filesystem_types;
 extern const struct host_interface wasi_sockets_instance_network;
 extern const struct host_interface wasi_sockets_network;
 extern const struct host_interface wasi_sockets_tcp_create;

@@ -17,8 +17,10 @@ static const struct {
     [WASI_FREE] = {"nothing", 0},
     [WASI_ERROR] = {"error", 1024},
     [WASI_POLLABLE] = {"pollable", 4096},
-    [WASI_INPUT_STREAM] = {"input-stream", 1024},
-    [WASI_OUTPUT_STREAM] = {"output-stream", 1024},
+    [WASI_INPUT_STREAM] = {"input-stream", 256},
+    [WASI_OUTPUT_STREAM] = {"output-stream", 256},
+    [WASI_DESCRIPTOR] = {"descriptor", 256},
+    [WASI_FOLDER_STREAM] = {"directory-entry-stream", 16},
     [WASI_NETWORK] = {"network", 64},
 };
 

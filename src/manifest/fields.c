@@ -372,7 +372,7 @@ const struct handler_row handler_rows[HANDLER_TYPE_COUNT] = {
     [HANDLER_HTTP_FRAMEWORK] = {"http-framework", BLOCK("http-framework", http_framework_fields),
                                 PERMISSION_HTTP_FRAMEWORK, false},
     [HANDLER_FILESYSTEM] = {"filesystem", BLOCK("filesystem", filesystem_fields),
-                            PERMISSION_FILE_SYSTEM, false},
+                            PERMISSION_FILE_SYSTEM, true},
     [HANDLER_TIMING] = {"timing", BLOCK("timing", timing_fields), PERMISSION_TIMING, true},
     [HANDLER_PROCESS] = {"process", BLOCK("process", process_fields), PERMISSION_PROCESS, false},
     [HANDLER_ENVIRONMENT] = {"environment", BLOCK("environment", environment_fields),

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "host/host.h"
+#include "io/pool.h"
 #include "wasm/wasm.h"
 
 // The layout of a data folder; a folder of another version is refused.
@@ -21,6 +22,7 @@ struct node {
     bool has_watchdog;
     struct wasm_compiler *compiler;
     struct sched *sched;
+    struct io_pool *files;  // where what may block is done
     struct chain_log *log;
     struct actor_system *actors;
 };
@@ -124,6 +126,10 @@ static enum status open_log(struct node *node, const char *folder, struct error 
     return status;
 }
 
+static void run_blocking(void *context, void (*run)(void *argument), void *argument) {
+    io_pool_submit(context, run, argument);
+}
+
 static enum status open_folder(struct node *node, const char *folder, struct error *error) {
     enum status status = file_make_folders(folder, 0700, error);
     if (status == OK) {
@@ -159,6 +165,9 @@ static enum status open_parts(struct node *node, const struct node_config *confi
         status = sched_new(&sched, &node->sched, error);
     }
     if (status == OK) {
+        status = io_pool_new(0, &node->files, error);
+    }
+    if (status == OK) {
         struct actor_config actors = {.env = env_system(),
                                       .sched = node->sched,
                                       .log = node->log,
@@ -166,6 +175,8 @@ static enum status open_parts(struct node *node, const struct node_config *confi
                                       .resolve = host_resolve,
                                       .resolve_resource = host_resolve_resource,
                                       .instance_ended = host_instance_ended,
+                                      .run_blocking = run_blocking,
+                                      .blocking_context = node->files,
                                       .root_ended = config->root_ended,
                                       .root_context = config->root_context,
                                       .quiet = config->quiet};
@@ -208,6 +219,10 @@ enum status node_close(struct node *node, struct error *error) {
     enum status status = OK;
     if (node->actors != NULL) {
         actor_system_stop(node->actors);
+    }
+    // What actors left behind wakes nobody any more, but may still refer to them.
+    if (node->files != NULL) {
+        io_pool_free(node->files);
     }
     if (node->sched != NULL) {
         sched_free(node->sched);

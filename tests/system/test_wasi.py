@@ -169,6 +169,156 @@ def test_drawn_numbers_are_in_the_chain(t):
     check(drawn in run.out.lower().replace(" ", ""), "the bytes", drawn, run)
 
 
+# ---- files -------------------------------------------------------------------------------------------
+
+def files(t, *messages, block="", policy="", **options):
+    """Runs the guest with the folder "box" of the test as its root."""
+    text = '[[handler]]\ntype = "filesystem"\npath = "box"\nallowed_commands = []\n' + block + policy
+    os.makedirs(os.path.join(t.folder, "box"), exist_ok=True)
+    return t.requests(wasi(t, text), *messages, **options)
+
+
+def test_files_are_read_and_written(t):
+    t.write("box/in.txt", "from outside")
+    files(t, "read in.txt", "read /in.txt", "write out.txt one", "append out.txt  two", "read out.txt",
+          "size out.txt", "cut out.txt 3", "read out.txt", "create out.txt").expect(
+        OK, out=["from outside", "from outside", "ok", "ok", "one two", "7", "ok", "one",
+                 "errno EEXIST"])
+    with open(os.path.join(t.folder, "box", "out.txt"), encoding="utf-8") as file:
+        check(file.read() == "one", "on the disk")
+
+
+def test_large_files(t):
+    files(t, "fill big 1000000", "size big", "copy big again", "size again").expect(
+        OK, out=["ok", "1000000", "1000000", "1000000"])
+
+
+def test_one_turn_may_read_more_than_its_limits(t):
+    t.write("box/big", b"x" * 3000000)
+    files(t, "copy big again", policy="[limits]\nmessage_bytes = 4096\nstate_bytes = 0\n").expect(
+        OK, out=["3000000"])
+
+
+def test_folders(t):
+    files(t, "make-folder sub", "write sub/b x", "write sub/a x", "list sub", "list /", "type sub",
+          "type sub/a", "remove-folder sub", "remove sub/a", "remove sub/b", "remove-folder sub",
+          "list .", "list nothing", "remove-folder sub").expect(
+        OK, out=["ok", "ok", "ok", "a b", "sub", "folder", "file", "errno ENOTEMPTY", "ok", "ok",
+                 "ok", "", "errno ENOENT", "errno ENOENT"])
+
+
+def test_names_are_changed_and_linked(t):
+    files(t, "write a x", "rename a b", "link b c", "symlink b d", "read d", "type d", "read-link d",
+          "remove b", "read c", "read d").expect(
+        OK, out=["ok", "ok", "ok", "ok", "x", "link", "b", "ok", "x", "errno ENOENT"])
+
+
+def test_nothing_leads_out_of_the_root(t):
+    """Neither "..", an absolute path nor a symbolic link, whatever the operation."""
+    t.write("secret", "s3cret")
+    t.write("outside/secret", "s3cret")
+    os.makedirs(os.path.join(t.folder, "box", "sub"))
+    for name, target in (("up", "../secret"), ("far", os.path.join(t.folder, "secret")),
+                         ("folder", "../outside"), ("proc", "/proc/self/root")):
+        os.symlink(target, os.path.join(t.folder, "box", name))
+    messages = ["%s %s" % (verb, path) for verb in ("read", "size", "list", "write", "remove")
+                for path in ("../secret", "/../secret", "sub/../../secret", "folder/secret",
+                             "proc/etc/passwd")]
+    messages = [m + (" x" if m.startswith("write") else "") for m in messages]
+    messages += ["read up", "read far", "list folder", "list proc", "read-link far",
+                 "make-folder ../made", "make-folder folder/made", "remove-folder ../outside",
+                 "rename ../secret stolen", "rename sub ../moved", "rename sub folder/moved",
+                 "link ../secret stolen", "link folder/secret stolen", "symlink x ../made",
+                 "symlink %s/secret absolute" % t.folder, "create folder/made"]
+    run = files(t, *messages).expect(OK)
+    for message, line in zip(messages, run.out.splitlines(), strict=True):
+        check(line == "errno EPERM", "%s is refused" % message, line)
+    check("s3cret" not in run.out, "nothing was read", run)
+    check(sorted(os.listdir(os.path.join(t.folder, "outside"))) == ["secret"], "nothing was made")
+    check(sorted(os.listdir(os.path.join(t.folder, "box"))) ==
+          ["far", "folder", "proc", "sub", "up"], "nothing came in")
+
+
+def test_paths_of_the_host_are_not_told(t):
+    run = files(t, "read nothing", "list nothing", "read ../x").expect(OK)
+    check("box" not in run.out and t.folder not in run.out, "only codes", run)
+    check(t.folder not in t.run("chain", "export", "a").out, "nor in the chain")
+
+
+def test_without_write_nothing_is_changed(t):
+    t.write("box/a", "x")
+    os.makedirs(os.path.join(t.folder, "box", "sub"))
+    denied = ["write a y", "append a y", "create b", "cut a 0", "remove a", "make-folder b",
+              "remove-folder sub", "rename a b", "link a b", "symlink a b", "write sub/b x"]
+    run = files(t, "read a", "list .", *denied, block="write = false\n").expect(OK)
+    lines = run.out.splitlines()
+    check(lines[:2] == ["x", "a sub"], "it is read", run)
+    check(set(lines[2:]) == {"errno EROFS"} and len(lines) == 2 + len(denied), "and no more", run)
+    check(sorted(os.listdir(os.path.join(t.folder, "box"))) == ["a", "sub"], "nothing changed")
+
+
+def test_without_read_nothing_is_seen(t):
+    t.write("box/a", "x")
+    run = files(t, "read a", "list .", "size a", "type a", "write new y", block="read = false\n")
+    check(set(run.out.splitlines()[:4]) <= {"errno EACCES", "errno ENOTCAPABLE", "errno EBADF"},
+          "nothing", run)
+    check("x" not in run.out.splitlines(), "not its content", run)
+
+
+def test_the_policy_narrows_the_folder(t):
+    t.write("box/a", "x")
+    t.write("box/sub/b", "y")
+    policy = ('[permission_policy.file_system]\ntype = "restrict"\n'
+              'config = { read = true, write = false, execute = false, allowed_paths = ["box/sub"] }\n')
+    run = files(t, "read sub/b", "read a", "write sub/b z", policy=policy).expect(OK)
+    lines = run.out.splitlines()
+    check(lines[0] == "y", "what lies beneath the permitted folder", run)
+    check(lines[1].startswith("errno ") and lines[2].startswith("errno "), "nothing else", run)
+
+
+def test_the_policy_may_forbid_files(t):
+    t.write("box/a", "x")
+    policy = '[permission_policy.file_system]\ntype = "disallow"\n'
+    run = files(t, "read a", policy=policy).expect(OK)
+    check(run.out.startswith("errno "), "no folder", run)
+
+
+def test_a_fresh_folder(t):
+    """Empty, apart from all others, and gone at the end."""
+    text = '[[handler]]\ntype = "filesystem"\nnew_dir = true\nallowed_commands = []\n'
+    around = os.path.join(t.folder, "tmp")
+    os.makedirs(around)
+    run = t.requests(wasi(t, text), "list /", "make-folder a", "write a/b c", "read a/b", "list /",
+                     env=t.env(TMPDIR=around)).expect(OK)
+    check(run.out.splitlines() == ["", "ok", "ok", "c", "a"], "files of its own", run)
+    check(os.listdir(around) == [], "nothing is left", os.listdir(around))
+
+
+def test_a_missing_root_is_named_by_its_key(t):
+    text = '[[handler]]\ntype = "filesystem"\npath = "nowhere"\nallowed_commands = []\n'
+    t.requests(wasi(t, text), "list /").expect(
+        harness.ERROR, err="the folder of handler.filesystem cannot be opened: no-entry")
+
+
+def test_special_files_are_not_opened(t):
+    os.makedirs(os.path.join(t.folder, "box"))
+    os.mkfifo(os.path.join(t.folder, "box", "fifo"))
+    files(t, "read fifo", "write fifo x", "type fifo").expect(
+        OK, out=["errno EPERM", "errno 60", "other"])
+
+
+def test_the_wish_is_in_the_chain_before_the_deed(t):
+    files(t, "write a x").expect(OK)
+    legs = [event["data"] for event in t.events("a") if event["type"] == "handle-request"]
+    check(len(legs) > 2, "the file operations are waits", legs)
+
+
+def test_handles_do_not_run_out(t):
+    """A turn opens and closes more files than it may hold."""
+    t.write("box/a", "x")
+    files(t, "open 100 a", "open 100 a", "open 100 a", "open 100 a").expect(OK, out=["100 "] * 4)
+
+
 # ---- poll --------------------------------------------------------------------------------------------
 
 def test_poll_gives_the_first_timer(t):

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// Jobs: work that may block, done elsewhere while the actor that wants it is parked. The leg that
+// asks for it is recorded before the work begins, its result after (contract, section 3, Effects).
+#include <stdlib.h>
+
+#include "actor/internal.h"
+
+void actor_job_init(struct actor_job *job, void (*run)(struct actor_job *job),
+                    void (*release)(struct actor_job *job)) {
+    *job = (struct actor_job){.run = run, .release = release};
+    atomic_init(&job->references, 1);
+}
+
+void actor_job_unref(struct actor_job *job) {
+    if (atomic_fetch_sub_explicit(&job->references, 1, memory_order_acq_rel) == 1) {
+        job->release(job);
+    }
+}
+
+// On the thread that may block.
+static void run_job(void *argument) {
+    struct actor_job *job = argument;
+    struct actor *actor = job->actor;
+    job->run(job);
+    if (actor != NULL) {
+        system_lock(actor->system);
+        if (job->waiter != NULL) {
+            completion_finish(job->waiter, OK, NULL);
+        }
+        system_unlock(actor->system);
+    }
+    actor_job_unref(job);
+    actor_unref(actor);
+}
+
+static void submit(struct actor_system *system, struct actor_job *job) {
+    system->config.run_blocking(system->config.blocking_context, run_job, job);
+}
+
+void job_begin(struct actor_job *job) {
+    submit(job->actor->system, job);
+}
+
+void job_abandon(struct actor_job *job) {
+    actor_unref(job->actor);
+    actor_job_unref(job);
+}
+
+static void run_here(void *argument) {
+    struct actor_job *job = argument;
+    job->run(job);
+}
+
+enum status actor_run_job(struct actor *self, struct actor_job *job, struct error *error) {
+    if (self->system->config.run_blocking == NULL) {
+        turn_on_worker(self->turn, run_here, job);
+        return OK;
+    }
+    atomic_fetch_add_explicit(&job->references, 1, memory_order_relaxed);
+    job->actor = actor_ref(self);
+    struct message *effect = message_new((enum message_kind)EFFECT_JOB, slice_of(NULL, 0));
+    effect->job = job;
+    system_lock(self->system);
+    job->waiter = turn_prepare_wait(self->turn);
+    uint32_t leg = self->turn->leg;
+    enum status status = turn_wait(self->turn, NULL, effect, 0, ERR_TIMEOUT, NULL, error);
+    system_lock(self->system);
+    job->waiter = NULL;
+    // A wait that began has ended a leg, and the job was handed over with it, or abandoned.
+    bool was_begun = self->turn->leg != leg;
+    system_unlock(self->system);
+    if (!was_begun) {
+        job_abandon(job);
+    }
+    return status;
+}
+
+void actor_run_job_later(struct actor *self, struct actor_job *job) {
+    struct actor_system *system = self->system;
+    if (system->config.run_blocking != NULL) {
+        submit(system, job);
+    } else {
+        job->run(job);
+        actor_job_unref(job);
+    }
+}
