@@ -103,15 +103,12 @@ static void add_obstacle(struct obstacles *obstacles, const char *reason) {
 static bool append_obstacles(const struct component *component, struct buf *out) {
     struct obstacles obstacles = {.out = out};
     for (uint32_t i = 0; i < component_resource_import_count(component); i++) {
-        const struct component_resource *resource = component_resource_import_at(component, i);
-        bool has_interface = resource->interface.size > 0;
-        struct slice name = has_interface ? resource->interface : resource->name;
+        struct component_host_resource host;
         struct error error = {0};
-        (void)error_set(&error, ERR_UNSUPPORTED,
-                        "the component imports %s%.*s, which this release does not provide",
-                        has_interface ? "" : "a resource type ", (int)name.size,
-                        (const char *)name.data);
-        add_obstacle(&obstacles, error.message);
+        if (host_resolve_resource(component_resource_import_at(component, i), &host, &error) !=
+            OK) {
+            add_obstacle(&obstacles, error.message);
+        }
     }
     for (uint32_t i = 0; i < component_import_count(component); i++) {
         struct component_host_func function;

@@ -230,7 +230,12 @@ bool wasi_needs(struct component_call *call, enum manifest_handler_type handler)
 enum status host_resolve_resource(const struct component_resource *resource,
                                   struct component_host_resource *out, struct error *error) {
     if (!is_wasi(resource->interface)) {
-        return error_set(error, ERR_UNSUPPORTED, "there is no such resource type");
+        bool has_interface = resource->interface.size > 0;
+        struct slice name = has_interface ? resource->interface : resource->name;
+        return error_set(error, ERR_UNSUPPORTED,
+                         "the component imports %s%.*s, which this release does not provide",
+                         has_interface ? "" : "a resource type ",
+                         (int)(name.size < 200 ? name.size : 200), (const char *)name.data);
     }
     *out = (struct component_host_resource){.drop = wasi_drop};
     return OK;
