@@ -393,6 +393,8 @@ static struct wasm_code *new_code(struct wasm_compiler *compiler, struct wasm_mo
     code->native = object->code;
     code->compiler = compiler;
     code->export_imports = wasm_export_imports(module);
+    code->global_imports = wasm_imports_of(module, WASM_GLOBAL);
+    code->memory_imports = wasm_imports_of(module, WASM_MEMORY);
     return code;
 }
 
@@ -436,6 +438,8 @@ void wasm_code_unref(struct wasm_code *code) {
     drop_object(code->compiler, code->object);
     wasm_module_unref(code->module);
     free(code->export_imports);
+    free(code->global_imports);
+    free(code->memory_imports);
     free(code);
 }
 

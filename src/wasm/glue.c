@@ -4,7 +4,8 @@
 //   per import    the function that the output calls: a jump through the instance's import table,
 //                 with the native signature, so that guests call each other without marshalling;
 //   per import    a host adapter of that same signature: packs slots and calls the process;
-//   per export    a thunk: unpacks slots, calls the native function, packs the results.
+//   per export    a thunk: unpacks slots, calls the native function, packs the results;
+//   and           ways to the memory that the module defines and to its start function.
 // Names of the translator's making appear in this file only: `forms` has them by version. What else
 // differs between versions is in the header, behind WASM_RT_GENERATED.
 #include <assert.h>
@@ -246,6 +247,13 @@ static void put_imports(const struct wasm_module *module, const struct form *for
     }
 }
 
+static void put_get(struct buf *out, const struct form *form, uint32_t i) {
+    buf_format(out,
+               "static void *theater_get_%u(void *instance) {\n"
+               "    return %s%u(instance);\n}\n",
+               i, form->export, i);
+}
+
 static void put_exports(const struct wasm_module *module, const struct form *form,
                         struct buf *out) {
     uint32_t *firsts = wasm_first_exports(module);
@@ -254,10 +262,7 @@ static void put_exports(const struct wasm_module *module, const struct form *for
         if (firsts[i] != i)
             continue;
         if (type->kind != WASM_FUNC)
-            buf_format(out,
-                       "static void *theater_get_%u(void *instance) {\n"
-                       "    return %s%u(instance);\n}\n",
-                       i, form->export, i);
+            put_get(out, form, i);
         else if (fits_slots(type->func))
             put_thunk(out, form, type->func, i);
     }
@@ -275,6 +280,22 @@ static void put_exports(const struct wasm_module *module, const struct form *for
     }
     buf_append_text(out, "    {0, 0, 0}};\n");
     free(firsts);
+}
+
+// What the process needs besides the module's exports.
+static void put_hidden(const struct wasm_module *module, const struct form *form, struct buf *out) {
+    struct wasm_hidden_exports hidden = wasm_hidden_exports(module);
+    if (hidden.memory == module->export_count)
+        put_get(out, form, hidden.memory);
+    if (hidden.memory == UINT32_MAX)
+        buf_append_text(out, "#define theater_memory 0\n");
+    else
+        buf_format(out, "#define theater_memory theater_get_%u\n", hidden.memory);
+    if (hidden.start == UINT32_MAX)
+        buf_append_text(out, "#define theater_start 0\n");
+    else
+        buf_format(out, "static void theater_start(void *instance) {\n    %s%u(instance);\n}\n",
+                   form->export, hidden.start);
 }
 
 static void put_code(const struct wasm_module *module, const struct form *form, struct buf *out) {
@@ -303,12 +324,13 @@ static void put_code(const struct wasm_module *module, const struct form *form, 
                form->init_module, form->instantiate, has_imports ? ", (struct " : "",
                has_imports ? form->import_struct : "", has_imports ? " *)imports" : "",
                form->release);
-    buf_format(out,
-               "__attribute__((visibility(\"default\"))) const struct wasm_rt_code "
-               "theater_wasm_code = {\n"
-               "    %u, %u, %u, sizeof(%s), theater_load, theater_instantiate,\n"
-               "    theater_release, theater_exports, theater_adapters};\n",
-               WASM_RT_ABI, module->import_count, module->export_count, form->instance);
+    buf_format(
+        out,
+        "__attribute__((visibility(\"default\"))) const struct wasm_rt_code "
+        "theater_wasm_code = {\n"
+        "    %u, %u, %u, sizeof(%s), theater_load, theater_instantiate,\n"
+        "    theater_release, theater_exports, theater_adapters, theater_memory, theater_start};\n",
+        WASM_RT_ABI, module->import_count, module->export_count, form->instance);
 }
 
 void wasm_glue_write(const struct wasm_module *module, enum wabt_version version, struct buf *out) {
@@ -317,5 +339,6 @@ void wasm_glue_write(const struct wasm_module *module, enum wabt_version version
     buf_format(out, "#define WASM_RT_GENERATED %u\n#include \"m.c\"\n", form->number);
     put_imports(module, form, out);
     put_exports(module, form, out);
+    put_hidden(module, form, out);
     put_code(module, form, out);
 }

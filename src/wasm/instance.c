@@ -6,19 +6,23 @@
 
 #include "wasm/internal.h"
 
+uint32_t *wasm_imports_of(const struct wasm_module *module, enum wasm_kind kind) {
+    uint32_t *imports = xcalloc(module->body->spaces[kind].imported + 1u, sizeof *imports);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < module->import_count; i++)
+        if (module->imports[i].type.kind == kind)
+            imports[count++] = i;
+    return imports;
+}
+
 uint32_t *wasm_export_imports(const struct wasm_module *module) {
     uint32_t *map = xcalloc(module->export_count + 1u, sizeof *map);
-    // Per kind, the imports in the order of their index space.
-    uint32_t *imports[4], counts[4] = {0};
+    uint32_t *imports[4];
     for (int kind = 0; kind < 4; kind++)
-        imports[kind] = xcalloc(module->import_count + 1u, sizeof *imports[kind]);
-    for (uint32_t i = 0; i < module->import_count; i++) {
-        enum wasm_kind kind = module->imports[i].type.kind;
-        imports[kind][counts[kind]++] = i;
-    }
+        imports[kind] = wasm_imports_of(module, (enum wasm_kind)kind);
     for (uint32_t i = 0; i < module->export_count; i++) {
         const struct wasm_export *export = &module->exports[i];
-        map[i] = export->index < counts[export->type.kind]
+        map[i] = export->index < module->body->spaces[export->type.kind].imported
                      ? imports[export->type.kind][export->index]
                      : UINT32_MAX;
     }
@@ -147,9 +151,17 @@ static struct wasm_instance *new_instance(struct wasm_code *code, const struct w
 
 static bool start(struct wasm_context *context, void *instance) {
     struct wasm_instance *starting = instance;
+    const struct wasm_rt_code *native = starting->code->native;
     wasm_guest_enter(context);
-    starting->code->native->instantiate(starting->native, starting->native_imports);
+    native->instantiate(starting->native, starting->native_imports);
     wasm_guest_leave(context);
+    if (!wasm_data_copy(starting))
+        wasm_trap_jump(context, WASM_TRAP_MEMORY_BOUNDS, false);
+    if (native->start != NULL) {
+        wasm_guest_enter(context);
+        native->start(starting->native);
+        wasm_guest_leave(context);
+    }
     return true;
 }
 

@@ -93,6 +93,7 @@ struct wasm_module_body {
     struct wasm_segments data;
     bool extended;          // the module needs an init function (normalise.c)
     bool indexes_memories;  // some instruction names a memory in more than the byte 0
+    bool names_data;        // code names data segments (memory.init, data.drop)
     bool has_start;
     uint32_t start;
     struct buf memory_copies;  // of struct memory_copy
@@ -109,12 +110,21 @@ enum wabt_version {
 
 // ---- normalise.c -----------------------------------------------------------------------------
 
-// Appends to `out` the module without custom sections, its imports renamed to "i" "0", "1", … and
-// its exports to "e0", "e1", …, where an item exported again is left out (glue uses the first).
+// Appends to `out` the module without custom sections and without the content of active data
+// segments (data.c copies it into each instance), its imports renamed to "i" "0", "1", … and its
+// exports to "e0", "e1", …, where an item exported again is left out (glue uses the first). The
+// memory it defines and its start function are exported in any case: see wasm_hidden_exports.
 void wasm_normalise(const struct wasm_module *module, enum wabt_version version, struct buf *out);
 // For each export the first one of the same item (itself if it is the first). Gives an array of
 // export_count entries; free with free.
 uint32_t *wasm_first_exports(const struct wasm_module *module);
+// The numbers of the exports through which the process reaches what it needs besides the module's
+// own exports: the first export of the item, or a number behind the module's own.
+struct wasm_hidden_exports {
+    uint32_t memory;  // that the module defines; UINT32_MAX: none
+    uint32_t start;   // function; UINT32_MAX: none
+};
+struct wasm_hidden_exports wasm_hidden_exports(const struct wasm_module *module);
 
 // ---- glue.c ----------------------------------------------------------------------------------
 
@@ -150,6 +160,8 @@ struct wasm_code {
     struct wasm_object *object;
     struct wasm_compiler *compiler;
     uint32_t *export_imports;  // per export the import that it is, or UINT32_MAX
+    uint32_t *global_imports;  // the imports that are globals, in order
+    uint32_t *memory_imports;  // the same for memories
 };
 
 // ---- memory.c: linear memories and tables ------------------------------------------------------
@@ -250,8 +262,19 @@ struct wasm_instance {
 
 // Says which instance pays for what this thread's generated code allocates now.
 void wasm_instantiating(struct wasm_instance *instance);
+// The imports of a kind, in the order of their index space. Free with free.
+uint32_t *wasm_imports_of(const struct wasm_module *module, enum wasm_kind kind);
 // For each export the import that it is, or UINT32_MAX. Free with free.
 uint32_t *wasm_export_imports(const struct wasm_module *module);
+
+// ---- data.c ----------------------------------------------------------------------------------
+
+// Copies the active data segments into the memories of an instance whose globals are set, in
+// order. False: one of them does not fit; those before it are copied.
+bool wasm_data_copy(struct wasm_instance *instance) MUST_CHECK;
+
+// ---- instance.c, more --------------------------------------------------------------------------
+
 // The functions that generated code calls.
 const struct wasm_rt_api *wasm_api(void);
 

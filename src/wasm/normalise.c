@@ -84,22 +84,51 @@ uint32_t *wasm_first_exports(const struct wasm_module *module) {
     return firsts;
 }
 
+static uint32_t find_export(const struct wasm_module *module, enum wasm_kind kind, uint32_t index,
+                            uint32_t otherwise) {
+    for (uint32_t i = 0; i < module->export_count; i++)
+        if (module->exports[i].type.kind == kind && module->exports[i].index == index)
+            return i;
+    return otherwise;
+}
+
+struct wasm_hidden_exports wasm_hidden_exports(const struct wasm_module *module) {
+    const struct wasm_module_body *body = module->body;
+    struct wasm_hidden_exports hidden = {UINT32_MAX, UINT32_MAX};
+    if (module->memory_count > 0)
+        hidden.memory = find_export(module, WASM_MEMORY, body->spaces[WASM_MEMORY].imported,
+                                    module->export_count);
+    if (body->has_start)
+        hidden.start = find_export(module, WASM_FUNC, body->start, module->export_count + 1);
+    return hidden;
+}
+
+static void put_export(struct buf *content, uint32_t number, enum wasm_kind kind, uint32_t index) {
+    char name[16];
+    (void)snprintf(name, sizeof name, "e%u", number);
+    put_text(content, name);
+    buf_append_byte(content, (uint8_t)kind);
+    put_u32(content, index);
+}
+
 static void put_exports(const struct wasm_module *module, struct buf *out) {
     struct buf content = {0};
     uint32_t *firsts = wasm_first_exports(module);
-    uint32_t count = 0;
+    struct wasm_hidden_exports hidden = wasm_hidden_exports(module);
+    bool adds_memory = hidden.memory != UINT32_MAX && hidden.memory >= module->export_count;
+    bool adds_start = hidden.start != UINT32_MAX && hidden.start >= module->export_count;
+    uint32_t count = adds_memory + adds_start;
     for (uint32_t i = 0; i < module->export_count; i++)
         count += firsts[i] == i;
     put_u32(&content, count);
-    for (uint32_t i = 0; i < module->export_count; i++) {
-        if (firsts[i] != i)
-            continue;
-        char name[16];
-        (void)snprintf(name, sizeof name, "e%u", i);
-        put_text(&content, name);
-        buf_append_byte(&content, (uint8_t)module->exports[i].type.kind);
-        put_u32(&content, module->exports[i].index);
-    }
+    for (uint32_t i = 0; i < module->export_count; i++)
+        if (firsts[i] == i)
+            put_export(&content, i, module->exports[i].type.kind, module->exports[i].index);
+    if (adds_memory)
+        put_export(&content, hidden.memory, WASM_MEMORY,
+                   module->body->spaces[WASM_MEMORY].imported);
+    if (adds_start)
+        put_export(&content, hidden.start, WASM_FUNC, module->body->start);
     put_section(out, WASM_SECTION_EXPORT, buf_slice(&content));
     buf_release(&content);
     free(firsts);
@@ -109,8 +138,9 @@ static void put_exports(const struct wasm_module *module, struct buf *out) {
 //
 // The translator takes constant expressions of one instruction only; code linked for dynamic
 // loading has longer ones (a base plus an offset). A module with such gets one more function, which
-// runs first: it sets the globals, copies all active segments (all, to keep their order), and calls
-// the start function. Segments become passive, the globals start at zero and become mutable.
+// runs first: it sets the globals and copies all active element segments (all, to keep their
+// order). These become passive, the globals start at zero and become mutable. Data is copied by
+// data.c.
 
 static struct slice source_part(const struct wasm_module *module, size_t from, size_t to) {
     assert(from <= to && to <= module->source->size);
@@ -170,22 +200,27 @@ static void put_passive_elements(const struct wasm_module *module, struct buf *o
     buf_release(&content);
 }
 
-static void put_passive_data(const struct wasm_module *module, struct buf *out) {
+// For code that names data segments: active ones are passive and empty, which is what they are once
+// an instance has them copied.
+static void put_data(const struct wasm_module *module, struct buf *out) {
     const struct wasm_segments *data = &module->body->data;
     struct buf content = {0};
     put_u32(&content, data->count);
     for (uint32_t i = 0; i < data->count; i++) {
+        const struct wasm_segment *segment = &data->segment[i];
         put_u32(&content, 1);
-        buf_append_slice(
-            &content, source_part(module, data->segment[i].content, data->segment[i].content_end));
+        if (segment->active)
+            put_u32(&content, 0);
+        else
+            buf_append_slice(&content, source_part(module, segment->content, segment->content_end));
     }
     put_section(out, WASM_SECTION_DATA, buf_slice(&content));
     buf_release(&content);
 }
 
-// offset, 0, count, then "init" and "drop" (numbers behind the prefix 0xfc) of segment `index`.
+// offset, 0, count, then table.init and elem.drop of element segment `index`.
 static void put_copy(const struct wasm_module *module, const struct wasm_segment *segment,
-                     uint32_t index, uint8_t init, struct buf *out) {
+                     uint32_t index, struct buf *out) {
     if (!segment->active)
         return;
     put_expression(module, segment, out);
@@ -197,10 +232,10 @@ static void put_copy(const struct wasm_module *module, const struct wasm_segment
         rest >>= 7;
     }
     buf_append_byte(out, (uint8_t)rest);
-    buf_append(out, (const uint8_t[]){0xfc, init}, 2);
+    buf_append(out, (const uint8_t[]){0xfc, 12}, 2);
     put_u32(out, index);
     put_u32(out, segment->target);
-    buf_append(out, (const uint8_t[]){0xfc, (uint8_t)(init + 1)}, 2);
+    buf_append(out, (const uint8_t[]){0xfc, 13}, 2);
     put_u32(out, index);
 }
 
@@ -217,13 +252,7 @@ static void put_init_body(const struct wasm_module *module, struct buf *out) {
         put_u32(&code, global->target);
     }
     for (uint32_t i = 0; i < body->elements.count; i++)
-        put_copy(module, &body->elements.segment[i], i, 12, &code);
-    for (uint32_t i = 0; i < body->data.count; i++)
-        put_copy(module, &body->data.segment[i], i, 8, &code);
-    if (body->has_start) {
-        buf_append_byte(&code, 0x10);
-        put_u32(&code, body->start);
-    }
+        put_copy(module, &body->elements.segment[i], i, &code);
     buf_append_byte(&code, 0x0b);
     put_u32(out, code.size);
     buf_append_slice(out, buf_slice(&code));
@@ -274,14 +303,14 @@ static void swap_memory_copies(const struct wasm_module *module, size_t offset, 
     }
 }
 
-// Puts section `id`, which the module has, as it is but for names and operands.
+// Puts section `id`, which the module has, as it is but for names, operands and data.
 static void put_plain(const struct wasm_module *module, enum wabt_version version, uint8_t id,
                       struct buf *out) {
     const struct wasm_section *section = &module->body->sections[id];
     if (id == WASM_SECTION_IMPORT)
         put_imports(module, out);
-    else if (id == WASM_SECTION_EXPORT)
-        put_exports(module, out);
+    else if (id == WASM_SECTION_DATA)
+        put_data(module, out);
     else
         put_section(out, id, source_part(module, section->offset, section->offset + section->size));
     if (id == WASM_SECTION_CODE && version == WABT_1_0_32)
@@ -309,15 +338,10 @@ static void put_with_init(const struct wasm_module *module, enum wabt_version ve
     } else if (id == WASM_SECTION_START) {
         put_u32(&extra, module->body->spaces[WASM_FUNC].count);
         put_section(out, id, buf_slice(&extra));
-    } else if (id == WASM_SECTION_DATA_COUNT) {
-        put_u32(&extra, module->body->data.count);
-        put_section(out, id, buf_slice(&extra));
     } else if (section->present && id == WASM_SECTION_GLOBAL) {
         put_globals(module, out);
     } else if (section->present && id == WASM_SECTION_ELEMENT) {
         put_passive_elements(module, out);
-    } else if (section->present && id == WASM_SECTION_DATA) {
-        put_passive_data(module, out);
     } else if (section->present) {
         put_plain(module, version, id, out);
     }
@@ -333,9 +357,15 @@ void wasm_normalise(const struct wasm_module *module, enum wabt_version version,
         WASM_SECTION_ELEMENT, WASM_SECTION_DATA_COUNT, WASM_SECTION_CODE,     WASM_SECTION_DATA};
     buf_append(out, header, sizeof header);
     for (size_t i = 0; i < COUNT_OF(order); i++) {
-        if (module->body->extended)
-            put_with_init(module, version, order[i], out);
-        else if (module->body->sections[order[i]].present)
-            put_plain(module, version, order[i], out);
+        uint8_t id = order[i];
+        bool is_data = id == WASM_SECTION_DATA || id == WASM_SECTION_DATA_COUNT;
+        if (is_data && !module->body->names_data)
+            continue;
+        if (id == WASM_SECTION_EXPORT)
+            put_exports(module, out);
+        else if (module->body->extended)
+            put_with_init(module, version, id, out);
+        else if (module->body->sections[id].present && id != WASM_SECTION_START)
+            put_plain(module, version, id, out);
     }
 }

@@ -217,7 +217,6 @@ static void read_expression(struct scan *s, struct wasm_segment *segment, const 
     segment->expression = s->r.at;
     wasm_validate_constant(&s->validator, type, &segment->extended);
     segment->expression_end = s->r.at;
-    s->body->extended |= segment->extended;
 }
 
 static void start_segments(struct wasm_segments *segments, uint32_t count) {
@@ -233,6 +232,7 @@ static void read_global_section(struct scan *s, uint32_t count) {
         segment->type = (uint8_t)item.type.global.type;
         segment->target = s->body->spaces[WASM_GLOBAL].count;
         read_expression(s, segment, &segment->type);
+        s->body->extended |= segment->extended;
         add_item(&s->body->spaces[WASM_GLOBAL], item);
     }
 }
@@ -344,6 +344,7 @@ static void read_element_section(struct scan *s, uint32_t count) {
                              segment->target);
         if (active)
             read_expression(s, segment, &offset_type);
+        s->body->extended |= segment->extended;
         if ((flags & 3) != 0 && segment->expressions) {
             segment->type = wasm_reader_ref_type(r);
         } else if ((flags & 3) != 0) {

@@ -142,6 +142,7 @@ static bool read_data_index(struct wasm_validator *v) {
         wasm_validate_fail(v, ERR_INVALID, "data count section required");
         return false;
     }
+    v->module->names_data = true;
     return known(v, "data segment", index, v->data_count);
 }
 

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WASM_RT_ABI 1u
+#define WASM_RT_ABI 2u
 
 #ifndef LIKELY
 #define LIKELY(x) __builtin_expect(!!(x), 1)
@@ -150,10 +150,13 @@ struct wasm_rt_code {
     uint32_t export_count;
     uint64_t instance_size;
     void (*load)(const struct wasm_rt_api *api);  // once, before the first instance
+    // Everything but active data segments and the start function.
     void (*instantiate)(void *instance, struct wasm_rt_import *imports);
     void (*release)(void *instance);
     const struct wasm_rt_export *exports;
     const wasm_rt_function_ptr_t *host_adapters;  // per import; NULL: not a function, or no slots
+    void *(*memory)(void *instance);  // that the module defines, or NULL
+    void (*start)(void *instance);    // or NULL
 };
 
 #ifdef WASM_RT_GENERATED
