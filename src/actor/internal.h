@@ -118,6 +118,14 @@ void loader_release(struct actor_system *system);
 // Any thread. The job must last until its `done`.
 void loader_submit(struct actor_system *system, struct load_job *job);
 
+// ---- optimise.c --------------------------------------------------------------------------------
+
+// Has a component, which has quick code, compiled by the optimising compiler as well, some time.
+// `path` names it in the log. Any thread but a worker.
+void optimiser_submit(struct actor_system *system, struct component *component, const char *path);
+// Ends the thread, once the compiler was cancelled. Again: nothing.
+void optimiser_stop(struct actor_system *system);
+
 // ---- completions -------------------------------------------------------------------------------
 
 // Somebody waits for one answer: a parked turn, or a thread outside. All fields under lock.
@@ -438,6 +446,11 @@ struct actor_system {
     struct map programs;    // key -> cache entry (program.c)
     struct map components;  // key -> cache entry
     struct loader loader;
+    // optimiser, under program_lock
+    pthread_t optimiser;
+    pthread_cond_t optimiser_wake;
+    struct optimise_job *optimise_jobs;
+    bool optimiser_runs, optimiser_ends;
     struct turn_cache *turns;  // one per slot of the scheduler (turn.c)
     uint32_t turn_slots;
 };

@@ -259,10 +259,32 @@ void program_cache_release(struct actor_system *system) {
 
 enum { COMPONENT_MOST_BYTES = 256 * 1024 * 1024 };
 
+// Optimised code if the cache has it, else quick code now and optimised code later, else optimised
+// code now.
+static enum status compile(struct actor_system *system, struct component *component,
+                           const char *path, struct error *error) {
+    struct wasm_compiler *compiler = system->config.compiler;
+    if (component_compile_cached(component, compiler, WASM_TIER_OPTIMISED, NULL) == OK) {
+        return OK;
+    }
+    struct error why = {0};
+    if (wasm_compiler_has(compiler, WASM_TIER_QUICK) &&
+        component_compile(component, compiler, WASM_TIER_QUICK, &why) == OK) {
+        if (!wasm_compiler_never_compiles(compiler)) {
+            optimiser_submit(system, component, path);
+        }
+        return OK;
+    }
+    if (why.code != OK) {
+        log_line(LOG_DEBUG, "component %s has no quick code: %s", path, why.message);
+    }
+    return component_compile(component, compiler, WASM_TIER_OPTIMISED, error);
+}
+
 // Gives the component in `bytes`: `known` when it is the same, compiled already.
 static enum status load_and_compile(struct actor_system *system, struct bytes *bytes,
-                                    struct component *known, struct component **out,
-                                    struct error *error) {
+                                    const char *path, struct component *known,
+                                    struct component **out, struct error *error) {
     uint8_t hash[SHA256_BYTES];
     sha256(bytes_slice(bytes), hash);
     if (known != NULL && memcmp(component_hash(known), hash, sizeof hash) == 0) {
@@ -272,7 +294,7 @@ static enum status load_and_compile(struct actor_system *system, struct bytes *b
     struct component *component = NULL;
     enum status status = component_load(bytes, NULL, &component, error);
     if (status == OK) {
-        status = component_compile(component, system->config.compiler, error);
+        status = compile(system, component, path, error);
     }
     if (status == OK) {
         *out = component;
@@ -319,7 +341,7 @@ static enum status get_component(struct actor_system *system, const struct manif
         struct bytes *bytes = NULL;
         status = manifest_read_component(manifest, NULL, COMPONENT_MOST_BYTES, &bytes, error);
         if (status == OK) {
-            status = load_and_compile(system, bytes, known, out, error);
+            status = load_and_compile(system, bytes, path, known, out, error);
         }
         bytes_unref(bytes);
         if (status == OK && has_stamp) {
@@ -469,7 +491,7 @@ enum status program_of_call(struct actor_system *system, const struct actor_call
         (struct program_export){.is_present = true,
                                 .index = call->export,
                                 .type = component_export_at(call->component, call->export)->type};
-    status = component_compile(call->component, system->config.compiler, error);
+    status = compile(system, call->component, "to be called", error);
     if (status == OK) {
         status = link_component(system, program, call->component, error);
     }

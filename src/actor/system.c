@@ -180,6 +180,7 @@ enum status actor_system_new(const struct actor_config *config, struct actor_sys
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&system->changed, &attributes);
     pthread_condattr_destroy(&attributes);
+    pthread_cond_init(&system->optimiser_wake, NULL);
     uint32_t stacks = sched_stack_limit(config->sched);
     system->parked_most = stacks - stacks / 4;
     system->node.references = 1;
@@ -194,6 +195,7 @@ enum status actor_system_new(const struct actor_config *config, struct actor_sys
 void actor_system_free(struct actor_system *system) {
     loader_stop(system);
     loader_release(system);
+    optimiser_stop(system);
     bury(system, false);
     assert(system->dead == NULL);
     assert(system->actors.live_count == 0);
@@ -206,6 +208,7 @@ void actor_system_free(struct actor_system *system) {
     map_release(&system->requests);
     map_release(&system->node.derived);
     pthread_cond_destroy(&system->changed);
+    pthread_cond_destroy(&system->optimiser_wake);
     pthread_mutex_destroy(&system->lock);
     pthread_mutex_destroy(&system->program_lock);
     free(system);
@@ -251,6 +254,9 @@ void actor_system_stop(struct actor_system *system) {
     system_unlock(system);
     // Nobody is left to be woken.
     sched_timer_cancel(system->config.sched, &system->gate_timer);
+    // Nobody waits for a compiler any more.
+    wasm_compiler_cancel(system->config.compiler);
+    optimiser_stop(system);
     // A load for an actor that is gone still refers to it, and so to the scheduler.
     loader_stop(system);
 }

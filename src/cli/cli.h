@@ -43,6 +43,7 @@ int cli_run(int argc, char **argv);
 int cli_call(int argc, char **argv);
 int cli_chain(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
+int cli_compile(int argc, char **argv);
 
 // One line on stderr, with the program's name; returns EXIT_ERROR or EXIT_USAGE.
 int cli_error(const struct error *error);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // theater inspect: a component's world as WIT text, and, in comments before it, its hash, its core
-// modules, what it needs in a manifest and whether it can run here. All of stdout is valid WIT.
-// Exit code 0 for a valid component only.
+// modules, in which tier they are compiled, what it needs in a manifest and whether it can run
+// here. All of stdout is valid WIT. Exit code 0 for a valid component only.
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/map.h"
@@ -11,6 +13,7 @@
 #include "component/world.h"
 #include "host/host.h"
 #include "manifest/manifest.h"
+#include "node/node.h"
 
 enum { COMPONENT_MOST_BYTES = 256 * 1024 * 1024 };
 
@@ -57,6 +60,26 @@ static void append_modules(const struct component *component, struct buf *out) {
 }
 
 // ---- what it needs, and whether it runs --------------------------------------------------------
+
+// The best tier of which the cache has all code, if it has.
+static void append_tier(const struct component *component, struct buf *out) {
+    char *folder = NULL;
+    struct wasm_compiler *compiler = NULL;
+    struct wasm_compiler_config config = {.never_compile = true};
+    enum status status = node_code_folder(&folder, NULL);
+    config.cache_folder = folder;
+    if (status == OK && access(folder, F_OK) == 0 &&
+        wasm_compiler_new(&config, &compiler, NULL) == OK) {
+        for (int tier = WASM_TIER_COUNT - 1; tier >= 0; tier--) {
+            if (component_is_cached(component, compiler, (enum wasm_tier)tier)) {
+                buf_format(out, "// compiled: %s\n", wasm_tier_text((enum wasm_tier)tier));
+                break;
+            }
+        }
+        wasm_compiler_free(compiler);
+    }
+    free(folder);
+}
 
 static void append_needs(const struct component *component, struct buf *out) {
     bool is_named[HANDLER_TYPE_COUNT] = {false};
@@ -145,6 +168,7 @@ static enum status describe(const char *path, struct slice bytes, const struct c
     buf_format(out, "// sha256 %s, %zu bytes\n", text, bytes.size);
     if (component != NULL) {
         append_modules(component, out);
+        append_tier(component, out);
         append_needs(component, out);
         append_verdict(component, out);
     } else {

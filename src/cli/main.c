@@ -20,6 +20,8 @@ static const char help[] =
     "      --json            replies as JSON\n"
     "      --quiet           no log lines of actors on stderr\n"
     "      --workers N       worker threads (default: as many as CPUs)\n"
+    "      --code DIR        folder of compiled code (default ~/.cache/theater/code)\n"
+    "      --no-compile      run only what is compiled already\n"
     "  theater call COMPONENT CALL         call one function of a component, for instance\n"
     "                                      theater call a.wasm 'ns:pkg/iface.f(1, \"two\")'\n"
     "      --timeout S       end after S seconds with exit code 4\n"
@@ -31,6 +33,9 @@ static const char help[] =
     "event\n"
     "      --data DIR        data folder\n"
     "      --from N          first sequence number to show or export\n"
+    "  theater compile MANIFEST|FILE...    compile ahead of time, into the cache\n"
+    "      -o, --output DIR  into this folder instead, for run --code\n"
+    "      --quick           the quick tier instead of the optimised one\n"
     "  theater inspect FILE                a component's world as WIT, and what it needs\n"
     "  theater help, theater --version\n"
     "\n"
@@ -58,8 +63,11 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } commands[] = {
-        {"run", cli_run}, {"call", cli_call}, {"chain", cli_chain}, {"inspect", cli_inspect}};
+    } commands[] = {{"run", cli_run},
+                    {"call", cli_call},
+                    {"chain", cli_chain},
+                    {"inspect", cli_inspect},
+                    {"compile", cli_compile}};
     if (argc < 2) {
         fputs(help, stderr);
         return EXIT_USAGE;

@@ -34,6 +34,8 @@ struct run {
     bool until_idle;
     bool json;
     bool quiet;
+    bool never_compile;
+    const char *code;
     uint32_t workers;
     uint64_t timeout_ns;  // UINT64_MAX: none
     // what happens
@@ -83,6 +85,8 @@ static bool parse_options(struct run *run, int argc, char **argv, int *code) {
                                             {"json", no_argument, NULL, 'j'},
                                             {"quiet", no_argument, NULL, 'q'},
                                             {"workers", required_argument, NULL, 'w'},
+                                            {"code", required_argument, NULL, 'c'},
+                                            {"no-compile", no_argument, NULL, 'n'},
                                             {NULL, 0, NULL, 0}};
     run->timeout_ns = UINT64_MAX;
     run->actions = xcalloc((size_t)argc, sizeof *run->actions);
@@ -122,6 +126,12 @@ static bool parse_options(struct run *run, int argc, char **argv, int *code) {
                 break;
             case 'q':
                 run->quiet = true;
+                break;
+            case 'c':
+                run->code = optarg;
+                break;
+            case 'n':
+                run->never_compile = true;
                 break;
             case 'w':
                 if (!cli_parse_seconds(optarg, &seconds) || seconds % 1000000000U != 0 ||
@@ -309,6 +319,8 @@ int cli_run(int argc, char **argv) {
     struct node_config config = {.data_folder = run.data,
                                  .workers = run.workers,
                                  .quiet = run.quiet,
+                                 .code_folder = run.code,
+                                 .never_compile = run.never_compile,
                                  .root_ended = root_ended,
                                  .root_context = &run};
     struct error error = {0};

@@ -20,12 +20,17 @@ void component_unref(struct component *component) {
         return;
     }
     for (uint32_t i = 0; i < component->module_count; i++) {
-        if (component->codes != NULL && component->codes[i] != NULL) {
-            wasm_code_unref(component->codes[i]);
+        for (int tier = 0; tier < WASM_TIER_COUNT; tier++) {
+            if (component->codes[tier] != NULL && component->codes[tier][i] != NULL) {
+                wasm_code_unref(component->codes[tier][i]);
+            }
         }
         wasm_module_unref(component->modules[i]);
     }
-    free(component->codes);
+    for (int tier = 0; tier < WASM_TIER_COUNT; tier++) {
+        free(component->codes[tier]);
+        (void)pthread_mutex_destroy(&component->compile_locks[tier]);
+    }
     free(component->modules);
     free(component->imports);
     free(component->interfaces);
@@ -39,7 +44,6 @@ void component_unref(struct component *component) {
     free(component->stubs);
     free(component->resource_imports);
     free(component->resources);
-    (void)pthread_mutex_destroy(&component->compile_lock);
     arena_release(&component->arena);
     bytes_unref(component->source);
     free(component);
@@ -97,29 +101,63 @@ const uint8_t *component_hash(const struct component *component) {
 
 // ---- compile -----------------------------------------------------------------------------------
 
-enum status component_compile(struct component *component, struct wasm_compiler *compiler,
-                              struct error *error) {
-    assert(component != NULL && compiler != NULL);
+typedef enum status (*compile_fn)(struct wasm_compiler *compiler, struct wasm_module *module,
+                                  enum wasm_tier tier, struct wasm_code **out, struct error *error);
+
+static enum status compile_all(struct component *component, struct wasm_compiler *compiler,
+                               enum wasm_tier tier, compile_fn compile, struct error *error) {
+    assert(component != NULL && compiler != NULL && tier < WASM_TIER_COUNT);
     enum status status = OK;
-    (void)pthread_mutex_lock(&component->compile_lock);
+    struct wasm_code **codes = component->codes[tier];
+    (void)pthread_mutex_lock(&component->compile_locks[tier]);
     for (uint32_t i = 0; i < component->module_count && status == OK; i++) {
-        if (component->codes[i] != NULL) {
+        if (codes[i] != NULL) {
             continue;
         }
         struct wasm_code *code = NULL;
-        status = wasm_compile(compiler, component->modules[i], &code, error);
+        status = compile(compiler, component->modules[i], tier, &code, error);
         if (status == OK) {
-            component->codes[i] = code;
+            codes[i] = code;
         } else {
             (void)error_context(error, "core module %u", i);
         }
     }
     if (status == OK) {
-        // Release: whoever sees it (component_instantiate) also sees all of `codes`.
-        atomic_store_explicit(&component->is_compiled, true, memory_order_release);
+        // Release: whoever sees the tier (component_instantiate) also sees all of its codes.
+        int best = atomic_load_explicit(&component->tier, memory_order_relaxed);
+        while (best < (int)tier &&
+               !atomic_compare_exchange_weak_explicit(&component->tier, &best, (int)tier,
+                                                      memory_order_release, memory_order_relaxed)) {
+        }
     }
-    (void)pthread_mutex_unlock(&component->compile_lock);
+    (void)pthread_mutex_unlock(&component->compile_locks[tier]);
     return status;
+}
+
+enum status component_compile(struct component *component, struct wasm_compiler *compiler,
+                              enum wasm_tier tier, struct error *error) {
+    return compile_all(component, compiler, tier, wasm_compile, error);
+}
+
+enum status component_compile_cached(struct component *component, struct wasm_compiler *compiler,
+                                     enum wasm_tier tier, struct error *error) {
+    return compile_all(component, compiler, tier, wasm_compile_cached, error);
+}
+
+bool component_is_cached(const struct component *component, const struct wasm_compiler *compiler,
+                         enum wasm_tier tier) {
+    for (uint32_t i = 0; i < component->module_count; i++) {
+        if (!wasm_is_cached(compiler, component->modules[i], tier)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum wasm_tier component_tier(const struct component *component) {
+    // Acquire: pairs with the release in compile_all.
+    int tier = atomic_load_explicit(&component->tier, memory_order_acquire);
+    return tier == NO_TIER ? WASM_TIER_COUNT : (enum wasm_tier)tier;
 }
 
 // ---- link --------------------------------------------------------------------------------------

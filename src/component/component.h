@@ -173,9 +173,19 @@ struct wasm_module *component_module_at(const struct component *component, uint3
 // SHA-256 of the component's bytes.
 const uint8_t *component_hash(const struct component *component);
 
-// Compiles every core module that has no code yet (see wasm_compile). Idempotent, any thread.
+// Compiles every core module that has no code of the tier yet (see wasm_compile). Instances that
+// are made from then on take the best tier that all modules have; those that live keep theirs.
+// Idempotent, any thread.
 enum status component_compile(struct component *component, struct wasm_compiler *compiler,
-                              struct error *error) MUST_CHECK;
+                              enum wasm_tier tier, struct error *error) MUST_CHECK;
+// The same without compiling: ERR_NOT_FOUND when the cache lacks code of a module.
+enum status component_compile_cached(struct component *component, struct wasm_compiler *compiler,
+                                     enum wasm_tier tier, struct error *error) MUST_CHECK;
+// Whether the cache has files for all modules in the tier; they are not read. Any thread.
+bool component_is_cached(const struct component *component, const struct wasm_compiler *compiler,
+                         enum wasm_tier tier);
+// The tier that new instances get; WASM_TIER_COUNT when none is complete. Any thread.
+enum wasm_tier component_tier(const struct component *component);
 
 // ---- host functions --------------------------------------------------------------------------
 

@@ -357,8 +357,8 @@ static void fill(struct component_instance *instance, uint32_t slot) {
     }
 }
 
-static enum status run_steps(struct component_instance *instance, struct wasm_budget *budget,
-                             struct error *error) {
+static enum status run_steps(struct component_instance *instance, enum wasm_tier tier,
+                             struct wasm_budget *budget, struct error *error) {
     const struct component *component = instance->linked->component;
     struct wasm_extern *imports = xmalloc((component->most_imports + 1u) * sizeof *imports);
     enum status status = OK;
@@ -368,7 +368,7 @@ static enum status run_steps(struct component_instance *instance, struct wasm_bu
         for (uint32_t j = 0; j < step->import_count; j++) {
             imports[j] = resolve(instance, &step->imports[j]);
         }
-        status = wasm_instantiate(component->codes[step->module], imports, budget,
+        status = wasm_instantiate(component->codes[tier][step->module], imports, budget,
                                   &instance->cores[i], error);
         if (status != OK) {
             (void)error_context(error, "instantiating core module %u", step->module);
@@ -385,8 +385,9 @@ enum component_outcome component_instantiate(struct component_linked *linked, vo
                                              struct wasm_budget *budget,
                                              struct component_instance **out, struct error *error) {
     assert(linked != NULL && out != NULL && wasm_context_current() != NULL);
-    // Acquire: pairs with the release in component_compile, which filled `codes` before.
-    if (!atomic_load_explicit(&linked->component->is_compiled, memory_order_acquire)) {
+    // Read once: all modules of an instance have one tier.
+    enum wasm_tier tier = component_tier(linked->component);
+    if (tier == WASM_TIER_COUNT) {
         (void)error_set(error, ERR_INVALID, "the component is not compiled yet");
         return COMPONENT_TRAPPED;
     }
@@ -394,7 +395,7 @@ enum component_outcome component_instantiate(struct component_linked *linked, vo
     struct arena arena;
     arena_init(&arena, START_VALUE_BYTES);
     instance->arena = &arena;
-    enum status status = run_steps(instance, budget, error);
+    enum status status = run_steps(instance, tier, budget, error);
     instance->arena = NULL;
     arena_release(&arena);
     if (status != OK) {

@@ -526,7 +526,10 @@ static struct component *component_new(struct bytes *bytes) {
     atomic_init(&component->references, 1);
     component->source = bytes_ref(bytes);
     arena_init(&component->arena, UINT64_MAX);
-    (void)pthread_mutex_init(&component->compile_lock, NULL);
+    atomic_init(&component->tier, NO_TIER);
+    for (int tier = 0; tier < WASM_TIER_COUNT; tier++) {
+        (void)pthread_mutex_init(&component->compile_locks[tier], NULL);
+    }
     return component;
 }
 
@@ -568,7 +571,9 @@ enum status component_load(struct bytes *bytes, const struct component_limits *l
         component_unref(component);
         return status;
     }
-    component->codes = xcalloc(component->module_count + 1, sizeof(struct wasm_code *));
+    for (int tier = 0; tier < WASM_TIER_COUNT; tier++) {
+        component->codes[tier] = xcalloc(component->module_count + 1, sizeof(struct wasm_code *));
+    }
     *out = component;
     return OK;
 }

@@ -98,6 +98,9 @@ struct plan_resource {
     uint32_t dtor;   // index in plan functions, or PLAN_NONE
 };
 
+// Of struct component.
+enum { NO_TIER = -1 };
+
 struct component {
     _Atomic uint32_t references;
     struct bytes *source;
@@ -153,11 +156,12 @@ struct component {
     uint32_t resource_capacity;
     uint32_t owner_count;
 
-    // Guards `codes`, which is filled once by component_compile and read by instantiation only
-    // after `is_compiled`, stored with release, was loaded with acquire.
-    pthread_mutex_t compile_lock;
-    struct wasm_code **codes;  // one per module; NULL until compiled
-    _Atomic bool is_compiled;
+    // Per tier, the code of each module, NULL until compiled. A lock guards the filling of its
+    // tier, which is read by instantiation only after `tier`, stored with release, was loaded with
+    // acquire.
+    pthread_mutex_t compile_locks[WASM_TIER_COUNT];
+    struct wasm_code **codes[WASM_TIER_COUNT];
+    _Atomic int tier;  // the best complete one; NO_TIER: none
 };
 
 struct component_linked {

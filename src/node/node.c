@@ -103,16 +103,22 @@ static enum status take_lock(const char *folder, int *out, struct error *error) 
     return status;
 }
 
-static enum status open_compiler(struct node *node, bool never_compile, struct error *error) {
+static enum status open_compiler(struct node *node, const struct node_config *config,
+                                 struct error *error) {
     char *folder = NULL;
-    enum status status = node_code_folder(&folder, error);
+    enum status status = OK;
+    if (config->code_folder != NULL) {
+        folder = xstrdup(config->code_folder);
+    } else {
+        status = node_code_folder(&folder, error);
+    }
     if (status == OK) {
         status = file_make_folders(folder, 0700, error);
     }
     if (status == OK) {
-        struct wasm_compiler_config config = {.cache_folder = folder,
-                                              .never_compile = never_compile};
-        status = wasm_compiler_new(&config, &node->compiler, error);
+        struct wasm_compiler_config compiler = {.cache_folder = folder,
+                                                .never_compile = config->never_compile};
+        status = wasm_compiler_new(&compiler, &node->compiler, error);
     }
     free(folder);
     return status;
@@ -149,7 +155,7 @@ static enum status open_parts(struct node *node, const struct node_config *confi
                               const char *folder, struct error *error) {
     enum status status = folder != NULL ? open_folder(node, folder, error) : OK;
     if (status == OK) {
-        status = open_compiler(node, config->never_compile, error);
+        status = open_compiler(node, config, error);
     }
     if (status == OK && folder != NULL) {
         status = open_log(node, folder, error);

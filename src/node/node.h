@@ -3,7 +3,8 @@
 // everything.
 //
 // Data folder (mode 0700): VERSION, lock (held by the live node, with its process id), log/ (the
-// chain). Compiled code lies in $XDG_CACHE_HOME/theater/code, shared by all data folders.
+// chain). Compiled code lies in $XDG_CACHE_HOME/theater/code, shared by all data folders, unless
+// another folder is given.
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 
@@ -12,9 +13,10 @@
 struct node;
 
 struct node_config {
-    const char *data_folder;  // NULL: node_default_folder
-    uint32_t workers;         // 0: as many as CPUs
-    bool never_compile;
+    const char *data_folder;         // NULL: node_default_folder
+    uint32_t workers;                // 0: as many as CPUs
+    const char *code_folder;         // of compiled code, NULL: node_code_folder
+    bool never_compile;              // only what that folder holds
     bool is_bare;                    // no data folder and no chain: for actor_call_export
     bool quiet;                      // actors' log lines are not written to stderr
     actor_root_ended_fn root_ended;  // may be NULL

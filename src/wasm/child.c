@@ -30,7 +30,7 @@
 #include "base/file.h"
 #include "wasm/internal.h"
 
-enum { OUTPUT_BYTES_MAX = 8192, SETUP_FAILED = 125, NOT_FOUND = 127 };
+enum { OUTPUT_BYTES_MAX = 8192, SETUP_FAILED = 125, NOT_FOUND = 127, BACKGROUND_NICE = 10 };
 
 // ---- the filter of system calls ----------------------------------------------------------------
 
@@ -225,6 +225,7 @@ NO_RETURN static void become(const struct start *start) {
     fine = fine && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
            (start->rules < 0 || syscall(SYS_landlock_restrict_self, start->rules, 0) == 0);
     fine = fine && syscall(SYS_close_range, 3u, ~0u, 0u) == 0;
+    fine = fine && (!child->background || setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE) == 0);
     fine = fine && limit(RLIMIT_CORE, 0) && limit(RLIMIT_CPU, child->cpu_seconds) &&
            limit(RLIMIT_AS, child->memory_bytes) && limit(RLIMIT_FSIZE, child->file_bytes) &&
            limit(RLIMIT_NOFILE, 64) && restrict_calls();
@@ -237,24 +238,31 @@ NO_RETURN static void become(const struct start *start) {
 // ---- afterwards
 // ----------------------------------------------------------------------------------
 
-// Reads the child's output until it closes it; false when the time is over.
-static bool collect(int descriptor, uint64_t wall_seconds, struct buf *output) {
-    uint64_t end_ns = env_monotonic_ns(env_system()) + wall_seconds * 1000000000u;
+enum ending { ENDED, OUT_OF_TIME, CANCELLED };
+
+// Reads the child's output until it closes it, its time is over, or all are cancelled.
+static enum ending collect(const struct wasm_process *process, struct buf *output) {
+    const struct wasm_child *child = &process->child;
+    uint64_t end_ns = process->started_ns + child->wall_seconds * 1000000000u;
     for (;;) {
         uint64_t now_ns = env_monotonic_ns(env_system());
         if (now_ns >= end_ns)
-            return false;
-        struct pollfd poll_entry = {.fd = descriptor, .events = POLLIN};
+            return OUT_OF_TIME;
+        struct pollfd entries[] = {{.fd = process->output, .events = POLLIN},
+                                   {.fd = child->cancel, .events = POLLIN}};
         uint64_t left_ms = (end_ns - now_ns) / 1000000 + 1;
-        int ready = poll(&poll_entry, 1, left_ms > 60000 ? 60000 : (int)left_ms);
+        int ready =
+            poll(entries, child->cancel > 0 ? 2 : 1, left_ms > 60000 ? 60000 : (int)left_ms);
         if (ready <= 0)
             continue;
+        if (child->cancel > 0 && entries[1].revents != 0)
+            return CANCELLED;
         uint8_t chunk[4096];
-        ssize_t size = read(descriptor, chunk, sizeof chunk);
+        ssize_t size = read(process->output, chunk, sizeof chunk);
         if (size < 0 && errno == EINTR)
             continue;
         if (size <= 0)
-            return true;
+            return ENDED;
         size_t room = OUTPUT_BYTES_MAX - output->size;
         buf_append(output, chunk, (size_t)size < room ? (size_t)size : room);
     }
@@ -269,14 +277,16 @@ static void make_printable(struct buf *output) {
         output->size--;
 }
 
-static enum status judge(const struct wasm_child *child, int state, bool in_time,
+static enum status judge(const struct wasm_child *child, int state, enum ending ending,
                          struct buf *output, struct error *error) {
     const char *tool = child->argv[0];
     int code = WIFEXITED(state) ? WEXITSTATUS(state) : -1;
     int signal = WIFSIGNALED(state) ? WTERMSIG(state) : 0;
     if (code == 0)
         return OK;
-    if (!in_time)
+    if (ending == CANCELLED)
+        return error_set(error, ERR_STOPPING, "%s was ended, since the node stops", tool);
+    if (ending == OUT_OF_TIME)
         return error_set(error, ERR_LIMIT, "%s ran longer than %llu s and was ended", tool,
                          (unsigned long long)child->wall_seconds);
     if (signal == SIGXCPU || signal == SIGKILL)
@@ -297,42 +307,54 @@ static enum status judge(const struct wasm_child *child, int state, bool in_time
                      buf_text(output));
 }
 
-static enum status wait_for(pid_t pid, int descriptor, const struct wasm_child *child,
-                            struct buf *output, struct error *error) {
-    bool in_time = collect(descriptor, child->wall_seconds, output);
-    if (!in_time)
-        (void)kill(-pid, SIGKILL);
+enum status wasm_child_wait(struct wasm_process *process, struct buf *output, struct error *error) {
+    const struct wasm_child *child = &process->child;
+    enum ending ending = collect(process, output);
+    (void)close(process->output);
+    if (ending != ENDED)
+        (void)kill(-process->pid, SIGKILL);
     // Seen dead, but not reaped yet: until then its number, and so its group's, is nobody else's,
     // and whatever it left behind in the group can be ended safely.
     siginfo_t info;
-    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) != 0)
+    while (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOWAIT) != 0)
         if (errno != EINTR)
             return error_set_os(error, errno, "waiting for %s", child->argv[0]);
-    (void)kill(-pid, SIGKILL);
+    (void)kill(-process->pid, SIGKILL);
     int state;
-    while (waitpid(pid, &state, 0) < 0)
+    while (waitpid(process->pid, &state, 0) < 0)
         if (errno != EINTR)
             return error_set_os(error, errno, "waiting for %s", child->argv[0]);
-    return judge(child, state, in_time, output, error);
+    return judge(child, state, ending, output, error);
 }
 
-enum status wasm_child_run(const struct wasm_child *child, struct buf *output,
-                           struct error *error) {
+enum status wasm_child_start(const struct wasm_child *child, struct wasm_process *process,
+                             struct error *error) {
     assert(child->argv[0] != NULL && child->folder != NULL);
     struct start start;
     enum status status = prepare(&start, child, error);
     if (status == OK) {
-        pid_t pid = fork();
-        if (pid == 0)
+        *process =
+            (struct wasm_process){.child = *child, .started_ns = env_monotonic_ns(env_system())};
+        process->pid = fork();
+        if (process->pid == 0)
             become(&start);
-        int fork_error = errno;
-        (void)close(start.pipes[1]);
-        start.pipes[1] = -1;
-        if (pid < 0)
-            status = error_set_os(error, fork_error, "starting %s", child->argv[0]);
-        else
-            status = wait_for(pid, start.pipes[0], child, output, error);
+        if (process->pid < 0) {
+            status = error_set_os(error, errno, "starting %s", child->argv[0]);
+        } else {
+            // Here as well as in the child: whoever comes first, its group can be ended from now
+            // on.
+            (void)setpgid(process->pid, process->pid);
+            process->output = start.pipes[0];
+            start.pipes[0] = -1;
+        }
     }
     start_release(&start);
     return status;
+}
+
+enum status wasm_child_run(const struct wasm_child *child, struct buf *output,
+                           struct error *error) {
+    struct wasm_process process;
+    enum status status = wasm_child_start(child, &process, error);
+    return status == OK ? wasm_child_wait(&process, output, error) : status;
 }

@@ -92,9 +92,10 @@ static uint32_t *own_globals(struct wasm_instance *instance) {
 
 static struct wasm_memory *memory_at(const struct wasm_instance *instance, uint32_t index) {
     const struct wasm_code *code = instance->code;
-    if (index < code->module->body->spaces[WASM_MEMORY].imported)
+    uint32_t imported = code->module->body->spaces[WASM_MEMORY].imported;
+    if (index < imported)
         return instance->imports[code->memory_imports[index]].of.memory;
-    return code->native->memory(instance->native);
+    return code->native->memories[index - imported](instance->native);
 }
 
 bool wasm_data_copy(struct wasm_instance *instance) {

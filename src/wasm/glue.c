@@ -284,18 +284,19 @@ static void put_exports(const struct wasm_module *module, const struct form *for
 
 // What the process needs besides the module's exports.
 static void put_hidden(const struct wasm_module *module, const struct form *form, struct buf *out) {
-    struct wasm_hidden_exports hidden = wasm_hidden_exports(module);
-    if (hidden.memory == module->export_count)
-        put_get(out, form, hidden.memory);
-    if (hidden.memory == UINT32_MAX)
-        buf_append_text(out, "#define theater_memory 0\n");
-    else
-        buf_format(out, "#define theater_memory theater_get_%u\n", hidden.memory);
-    if (hidden.start == UINT32_MAX)
-        buf_append_text(out, "#define theater_start 0\n");
-    else
+    const struct wasm_items *memories = &module->body->spaces[WASM_MEMORY];
+    for (uint32_t i = memories->imported; i < memories->count; i++)
+        if (wasm_memory_export(module, i) >= module->export_count)
+            put_get(out, form, wasm_memory_export(module, i));
+    buf_append_text(out, "static const wasm_rt_get theater_memories[] = {\n");
+    for (uint32_t i = memories->imported; i < memories->count; i++)
+        buf_format(out, "    theater_get_%u,\n", wasm_memory_export(module, i));
+    buf_append_text(out, "    0};\n");
+    if (module->body->has_start)
         buf_format(out, "static void theater_start(void *instance) {\n    %s%u(instance);\n}\n",
-                   form->export, hidden.start);
+                   form->export, wasm_start_export(module));
+    else
+        buf_append_text(out, "#define theater_start 0\n");
 }
 
 static void put_code(const struct wasm_module *module, const struct form *form, struct buf *out) {
@@ -324,19 +325,33 @@ static void put_code(const struct wasm_module *module, const struct form *form, 
                form->init_module, form->instantiate, has_imports ? ", (struct " : "",
                has_imports ? form->import_struct : "", has_imports ? " *)imports" : "",
                form->release);
-    buf_format(
-        out,
-        "__attribute__((visibility(\"default\"))) const struct wasm_rt_code "
-        "theater_wasm_code = {\n"
-        "    %u, %u, %u, sizeof(%s), theater_load, theater_instantiate,\n"
-        "    theater_release, theater_exports, theater_adapters, theater_memory, theater_start};\n",
-        WASM_RT_ABI, module->import_count, module->export_count, form->instance);
+    buf_format(out,
+               "__attribute__((visibility(\"default\"))) const struct wasm_rt_code "
+               "theater_wasm_code = {\n"
+               "    %u, %u, %u, sizeof(%s), theater_load, theater_instantiate,\n"
+               "    theater_release, theater_exports, theater_adapters, theater_memories, "
+               "theater_start};\n",
+               WASM_RT_ABI, module->import_count, module->export_count, form->instance);
 }
 
-void wasm_glue_write(const struct wasm_module *module, enum wabt_version version, struct buf *out) {
+static const struct form *form_of(enum wabt_version version) {
     assert(version != WABT_UNKNOWN && version < COUNT_OF(forms));
-    const struct form *form = &forms[version];
-    buf_format(out, "#define WASM_RT_GENERATED %u\n#include \"m.c\"\n", form->number);
+    return &forms[version];
+}
+
+const char *wasm_glue_instance(enum wabt_version version) {
+    return form_of(version)->instance;
+}
+
+void wasm_glue_include(enum wabt_version version, const char *file, struct buf *out) {
+    buf_format(out, "#define WASM_RT_GENERATED %u\n#include \"%s\"\n", form_of(version)->number,
+               file);
+}
+
+void wasm_glue_write(const struct wasm_module *module, enum wabt_version version, const char *file,
+                     struct buf *out) {
+    const struct form *form = form_of(version);
+    wasm_glue_include(version, file, out);
     put_imports(module, form, out);
     put_exports(module, form, out);
     put_hidden(module, form, out);

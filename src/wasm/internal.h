@@ -4,6 +4,7 @@
 #define WASM_INTERNAL_H
 
 #include <setjmp.h>
+#include <sys/types.h>
 
 #include "wasm/rt/wasm-rt.h"
 #include "wasm/wasm.h"
@@ -97,6 +98,9 @@ struct wasm_module_body {
     bool has_start;
     uint32_t start;
     struct buf memory_copies;  // of struct memory_copy
+    // Of everything that the normalised form follows from, SHA256_BYTES; NULL until asked for.
+    // Partner: wasm_module_digest.
+    uint8_t *_Atomic digest;
 };
 
 // ---- the translator ----------------------------------------------------------------------------
@@ -113,23 +117,30 @@ enum wabt_version {
 // Appends to `out` the module without custom sections and without the content of active data
 // segments (data.c copies it into each instance), its imports renamed to "i" "0", "1", … and its
 // exports to "e0", "e1", …, where an item exported again is left out (glue uses the first). The
-// memory it defines and its start function are exported in any case: see wasm_hidden_exports.
+// memories it defines and its start function are exported in any case (wasm_memory_export,
+// wasm_start_export).
 void wasm_normalise(const struct wasm_module *module, enum wabt_version version, struct buf *out);
+// A digest of all that wasm_normalise reads, SHA256_BYTES: equal ones have equal normalised forms.
+// What differs in the content of active data only is equal. Any thread.
+const uint8_t *wasm_module_digest(const struct wasm_module *module);
 // For each export the first one of the same item (itself if it is the first). Gives an array of
 // export_count entries; free with free.
 uint32_t *wasm_first_exports(const struct wasm_module *module);
-// The numbers of the exports through which the process reaches what it needs besides the module's
-// own exports: the first export of the item, or a number behind the module's own.
-struct wasm_hidden_exports {
-    uint32_t memory;  // that the module defines; UINT32_MAX: none
-    uint32_t start;   // function; UINT32_MAX: none
-};
-struct wasm_hidden_exports wasm_hidden_exports(const struct wasm_module *module);
+// The number of the export through which the process reaches a defined memory or the start
+// function: that of the item's first export, or one behind the module's own.
+uint32_t wasm_memory_export(const struct wasm_module *module, uint32_t memory);
+uint32_t wasm_start_export(const struct wasm_module *module);
 
 // ---- glue.c ----------------------------------------------------------------------------------
 
-// Appends C that goes behind the translator's output, in the same translation unit.
-void wasm_glue_write(const struct wasm_module *module, enum wabt_version version, struct buf *out);
+// Appends C that includes `file`, the translator's output or the first part of it, and goes behind
+// it in the same translation unit.
+void wasm_glue_write(const struct wasm_module *module, enum wabt_version version, const char *file,
+                     struct buf *out);
+// The same for the other parts, which have no glue.
+void wasm_glue_include(enum wabt_version version, const char *file, struct buf *out);
+// What the output calls the type of an instance.
+const char *wasm_glue_instance(enum wabt_version version);
 // The text of rt/wasm-rt.h.
 struct slice wasm_rt_header_text(void);
 
@@ -142,10 +153,27 @@ struct wasm_child {
     uint64_t memory_bytes;
     uint64_t file_bytes;
     uint64_t wall_seconds;
+    bool background;  // gives way to other processes
+    int cancel;       // a descriptor: once it can be read, the child is ended; 0: none
 };
+// A child that runs.
+struct wasm_process {
+    struct wasm_child child;  // what its pointers lead to must stay until the wait
+    pid_t pid;
+    int output;
+    uint64_t started_ns;
+};
+// Starts the program; each started one is to be waited for, by any thread. ERR_NOT_FOUND when it
+// does not exist.
+enum status wasm_child_start(const struct wasm_child *child, struct wasm_process *process,
+                             struct error *error) MUST_CHECK;
+// Waits for its end as wasm_child_run does.
+enum status wasm_child_wait(struct wasm_process *process, struct buf *output,
+                            struct error *error) MUST_CHECK;
 // Runs the program to its end, nothing but /dev/null as input, and gives its first bytes of output
 // (both streams) in `output`. ERR_NOT_FOUND when it cannot be started, ERR_LIMIT when a limit
-// ended it, ERR_INVALID when it failed by itself. Not on a worker.
+// ended it, ERR_STOPPING when it was cancelled, ERR_INVALID when it failed by itself. Not on a
+// worker.
 enum status wasm_child_run(const struct wasm_child *child, struct buf *output,
                            struct error *error) MUST_CHECK;
 
@@ -157,6 +185,7 @@ struct wasm_code {
     _Atomic uint32_t references;
     struct wasm_module *module;
     const struct wasm_rt_code *native;
+    enum wasm_tier tier;
     struct wasm_object *object;
     struct wasm_compiler *compiler;
     uint32_t *export_imports;  // per export the import that it is, or UINT32_MAX

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "codec/sha256.h"
 #include "wasm/internal.h"
 #include "wasm/reader.h"
 
@@ -92,15 +93,12 @@ static uint32_t find_export(const struct wasm_module *module, enum wasm_kind kin
     return otherwise;
 }
 
-struct wasm_hidden_exports wasm_hidden_exports(const struct wasm_module *module) {
-    const struct wasm_module_body *body = module->body;
-    struct wasm_hidden_exports hidden = {UINT32_MAX, UINT32_MAX};
-    if (module->memory_count > 0)
-        hidden.memory = find_export(module, WASM_MEMORY, body->spaces[WASM_MEMORY].imported,
-                                    module->export_count);
-    if (body->has_start)
-        hidden.start = find_export(module, WASM_FUNC, body->start, module->export_count + 1);
-    return hidden;
+uint32_t wasm_memory_export(const struct wasm_module *module, uint32_t memory) {
+    return find_export(module, WASM_MEMORY, memory, module->export_count + 1 + memory);
+}
+
+uint32_t wasm_start_export(const struct wasm_module *module) {
+    return find_export(module, WASM_FUNC, module->body->start, module->export_count);
 }
 
 static void put_export(struct buf *content, uint32_t number, enum wasm_kind kind, uint32_t index) {
@@ -114,21 +112,22 @@ static void put_export(struct buf *content, uint32_t number, enum wasm_kind kind
 static void put_exports(const struct wasm_module *module, struct buf *out) {
     struct buf content = {0};
     uint32_t *firsts = wasm_first_exports(module);
-    struct wasm_hidden_exports hidden = wasm_hidden_exports(module);
-    bool adds_memory = hidden.memory != UINT32_MAX && hidden.memory >= module->export_count;
-    bool adds_start = hidden.start != UINT32_MAX && hidden.start >= module->export_count;
-    uint32_t count = adds_memory + adds_start;
+    const struct wasm_items *memories = &module->body->spaces[WASM_MEMORY];
+    bool adds_start = module->body->has_start && wasm_start_export(module) >= module->export_count;
+    uint32_t count = adds_start;
     for (uint32_t i = 0; i < module->export_count; i++)
         count += firsts[i] == i;
+    for (uint32_t i = memories->imported; i < memories->count; i++)
+        count += wasm_memory_export(module, i) >= module->export_count;
     put_u32(&content, count);
     for (uint32_t i = 0; i < module->export_count; i++)
         if (firsts[i] == i)
             put_export(&content, i, module->exports[i].type.kind, module->exports[i].index);
-    if (adds_memory)
-        put_export(&content, hidden.memory, WASM_MEMORY,
-                   module->body->spaces[WASM_MEMORY].imported);
     if (adds_start)
-        put_export(&content, hidden.start, WASM_FUNC, module->body->start);
+        put_export(&content, wasm_start_export(module), WASM_FUNC, module->body->start);
+    for (uint32_t i = memories->imported; i < memories->count; i++)
+        if (wasm_memory_export(module, i) >= module->export_count)
+            put_export(&content, wasm_memory_export(module, i), WASM_MEMORY, i);
     put_section(out, WASM_SECTION_EXPORT, buf_slice(&content));
     buf_release(&content);
     free(firsts);
@@ -286,6 +285,10 @@ static void put_extended_section(const struct wasm_module *module, uint8_t id, s
     buf_release(&content);
 }
 
+static bool is_data(uint8_t id) {
+    return id == WASM_SECTION_DATA || id == WASM_SECTION_DATA_COUNT;
+}
+
 // Swaps operands in `code`, a copy of the source from `offset` on.
 //
 // wabt 1.0.32 takes the operands of memory.copy in the wrong order (target and source memory): they
@@ -348,6 +351,32 @@ static void put_with_init(const struct wasm_module *module, enum wabt_version ve
     buf_release(&extra);
 }
 
+const uint8_t *wasm_module_digest(const struct wasm_module *module) {
+    struct wasm_module_body *body = module->body;
+    uint8_t *known = atomic_load_explicit(&body->digest, memory_order_acquire);
+    if (known != NULL)
+        return known;
+    struct buf digests = {0};
+    for (uint8_t id = 0; id < WASM_SECTION_COUNT; id++) {
+        const struct wasm_section *section = &body->sections[id];
+        if (!section->present || (is_data(id) && !body->names_data))
+            continue;
+        uint8_t digest[SHA256_BYTES];
+        sha256(source_part(module, section->offset, section->offset + section->size), digest);
+        buf_append_byte(&digests, id);
+        buf_append(&digests, digest, sizeof digest);
+    }
+    uint8_t *digest = xmalloc(SHA256_BYTES);
+    sha256(buf_slice(&digests), digest);
+    buf_release(&digests);
+    // Release: whoever sees the pointer sees the digest. Who comes second takes the first's.
+    if (atomic_compare_exchange_strong_explicit(&body->digest, &known, digest, memory_order_acq_rel,
+                                                memory_order_acquire))
+        return digest;
+    free(digest);
+    return known;
+}
+
 void wasm_normalise(const struct wasm_module *module, enum wabt_version version, struct buf *out) {
     static const uint8_t header[8] = {0, 'a', 's', 'm', 1, 0, 0, 0};
     // The order that the binary format asks for; data count comes before code.
@@ -358,8 +387,7 @@ void wasm_normalise(const struct wasm_module *module, enum wabt_version version,
     buf_append(out, header, sizeof header);
     for (size_t i = 0; i < COUNT_OF(order); i++) {
         uint8_t id = order[i];
-        bool is_data = id == WASM_SECTION_DATA || id == WASM_SECTION_DATA_COUNT;
-        if (is_data && !module->body->names_data)
+        if (is_data(id) && !module->body->names_data)
             continue;
         if (id == WASM_SECTION_EXPORT)
             put_exports(module, out);

@@ -488,22 +488,6 @@ static void read_section(struct scan *s, uint8_t *last_order) {
     r->end = outer_end;
 }
 
-static bool has_active(const struct wasm_segments *segments, uint32_t target_limit) {
-    for (uint32_t i = 0; i < segments->count; i++)
-        if (segments->segment[i].active && segments->segment[i].target < target_limit)
-            return true;
-    return false;
-}
-
-// Element segments come before data segments. wabt 1.0.32 does it the other way round, which shows
-// when a data segment traps: what should be in another instance's table is not. So a module with
-// both gets an init function as well.
-static void order_segments(struct wasm_module_body *body) {
-    if (has_active(&body->elements, body->spaces[WASM_TABLE].imported) &&
-        has_active(&body->data, UINT32_MAX))
-        body->extended = true;
-}
-
 static void scan_module(struct scan *s) {
     static const uint8_t header[8] = {0, 'a', 's', 'm', 1, 0, 0, 0};
     struct reader *r = &s->r;
@@ -527,8 +511,6 @@ static void scan_module(struct scan *s) {
         wasm_reader_fail(r, r->at, ERR_INVALID,
                          "data count and data section have inconsistent lengths (%u and 0)",
                          s->validator.data_count);
-    if (reader_ok(r))
-        order_segments(s->body);
 }
 
 enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits *limits,
@@ -587,6 +569,7 @@ void wasm_module_unref(struct wasm_module *module) {
     free(module->body->elements.segment);
     free(module->body->data.segment);
     buf_release(&module->body->memory_copies);
+    free(module->body->digest);
     free(module->body);
     bytes_unref(module->source);
     free(module);

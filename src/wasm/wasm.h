@@ -2,7 +2,7 @@
 // Core WebAssembly modules as native code: scan, normalise, compile, instantiate, call.
 //
 //   bytes --wasm_module_scan--> struct wasm_module      a valid module (immutable)
-//         --wasm_compile------> struct wasm_code        its shared object (immutable, cached)
+//         --wasm_compile------> struct wasm_code        a shared object (immutable, cached)
 //         --wasm_instantiate--> struct wasm_instance    one instance, owned by one actor
 //         --wasm_call---------> slots in, slots out, or a trap
 //
@@ -131,13 +131,25 @@ void wasm_module_unref(struct wasm_module *module);
 struct wasm_compiler;
 struct wasm_code;
 
+// How well code is compiled, the better the later. All modules of an instance have one tier: code
+// of different compilers may disagree on how several results are returned.
+enum wasm_tier {
+    WASM_TIER_QUICK,      // by tcc: at once, and several times slower; not on every system
+    WASM_TIER_OPTIMISED,  // by gcc or clang
+    WASM_TIER_COUNT
+};
+// "quick", "optimised".
+const char *wasm_tier_text(enum wasm_tier tier);
+
 struct wasm_compiler_config {
     const char *cache_folder;  // created with mode 0700; must belong to this user
     const char *cc;            // C compiler; NULL: $THEATER_CC, else "cc"
     const char *wasm2c;        // translator; NULL: $THEATER_WASM2C, else "wasm2c"
+    const char *tcc;           // of the quick tier, "none" for none; NULL: $THEATER_TCC, else "tcc"
     bool never_compile;        // only what the cache holds
     uint64_t cpu_seconds;      // limit per child process; 0: default
     uint64_t memory_bytes;     // limit per child process; 0: default
+    uint64_t part_bytes;       // of C that the optimising compiler gets at once; 0: default
 };
 
 // Checks the cache folder and asks the tools for their versions. Gives a compiler; any thread may
@@ -146,14 +158,30 @@ enum status wasm_compiler_new(const struct wasm_compiler_config *config, struct 
                               struct error *error) MUST_CHECK;
 // After the last code made by it is released.
 void wasm_compiler_free(struct wasm_compiler *compiler);
-// Gives the module's code: from memory, from the cache, or by compiling in a limited child process
-// (seconds: never call it on a worker). Concurrent calls for one module compile once. Keeps the
-// module. Any thread.
+// Ends what compiles now or later with ERR_STOPPING. Any thread.
+void wasm_compiler_cancel(struct wasm_compiler *compiler);
+// Whether there are tools for the tier. Any thread.
+bool wasm_compiler_has(const struct wasm_compiler *compiler, enum wasm_tier tier);
+// Whether it takes code from the cache only. Any thread.
+bool wasm_compiler_never_compiles(const struct wasm_compiler *compiler);
+// Gives the module's code of a tier: from memory, from the cache, or by compiling in limited child
+// processes (seconds to minutes: never call it on a worker). Concurrent calls for one module
+// compile once. ERR_UNSUPPORTED when the tier is not to be had for this module (the optimised one
+// always is). Keeps the module. Any thread.
 enum status wasm_compile(struct wasm_compiler *compiler, struct wasm_module *module,
-                         struct wasm_code **out, struct error *error) MUST_CHECK;
+                         enum wasm_tier tier, struct wasm_code **out,
+                         struct error *error) MUST_CHECK;
+// The same without compiling: ERR_NOT_FOUND when the cache has no good code of the tier.
+enum status wasm_compile_cached(struct wasm_compiler *compiler, struct wasm_module *module,
+                                enum wasm_tier tier, struct wasm_code **out,
+                                struct error *error) MUST_CHECK;
+// Whether the cache has a file of the tier for the module, which is not read. Any thread.
+bool wasm_is_cached(const struct wasm_compiler *compiler, const struct wasm_module *module,
+                    enum wasm_tier tier);
 struct wasm_code *wasm_code_ref(struct wasm_code *code);
 void wasm_code_unref(struct wasm_code *code);
 const struct wasm_module *wasm_code_module(const struct wasm_code *code);
+enum wasm_tier wasm_code_tier(const struct wasm_code *code);
 
 // ---- contexts, traps, interruption -----------------------------------------------------------
 

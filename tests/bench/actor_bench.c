@@ -73,7 +73,7 @@ static struct component *load(struct wasm_compiler *compiler) {
     must(file_read(GUEST, 1 << 24, &bytes, &error), &error);
     must(component_load(bytes, NULL, &component, &error), &error);
     bytes_unref(bytes);
-    must(component_compile(component, compiler, &error), &error);
+    must(component_compile(component, compiler, WASM_TIER_OPTIMISED, &error), &error);
     return component;
 }
 
@@ -220,7 +220,7 @@ static void measure_raw(struct wasm_compiler *compiler, struct wasm_module *modu
     struct error error = {0};
     struct wasm_code *code = NULL;
     struct raw_guest guest = {0};
-    must(wasm_compile(compiler, module, &code, &error), &error);
+    must(wasm_compile(compiler, module, WASM_TIER_OPTIMISED, &code, &error), &error);
     struct wasm_instance *instance = raw_instance(code, module, budget, &guest);
     double calls[ROUNDS];
     for (int round = 0; round < ROUNDS; round++) {

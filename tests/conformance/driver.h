@@ -24,6 +24,7 @@ struct driver {
     char **argv;
     int result;
     struct wasm_compiler *compiler;
+    enum wasm_tier tier;  // optimised unless `--quick` is given
     struct wasm_context context;
     struct wasm_budget budget;
     uint8_t *stack;
@@ -35,6 +36,19 @@ static inline void driver_end(enum status status, const struct error *error) {
         (void)fprintf(stderr, "%s: %s\n", status_text(status), error->message);
         exit(1);
     }
+}
+
+// Whether `--quick` is among the arguments, which is removed from them.
+static inline bool driver_is_quick(struct driver *driver) {
+    for (int i = 1; i < driver->argc; i++) {
+        if (strcmp(driver->argv[i], "--quick") == 0) {
+            memmove(&driver->argv[i], &driver->argv[i + 1],
+                    (size_t)(driver->argc - i - 1) * sizeof(char *));
+            driver->argc--;
+            return true;
+        }
+    }
+    return false;
 }
 
 // The value of `--cache FOLDER`, $XDG_CACHE_HOME/theater/code or ~/.cache/theater/code. Removes
@@ -77,8 +91,10 @@ static inline void *driver_thread(void *data) {
     return NULL;
 }
 
-// Makes the compiler, with the cache folder that the arguments say. End with driver_close.
+// Makes the compiler, with the cache folder and the tier that the arguments say. End with
+// driver_close.
 static inline void driver_open(struct driver *driver) {
+    driver->tier = driver_is_quick(driver) ? WASM_TIER_QUICK : WASM_TIER_OPTIMISED;
     driver->budget.memory_limit_bytes = DRIVER_MEMORY_BYTES;
     struct error error = {.code = OK};
     char *folder = driver_cache_folder(driver);
@@ -135,7 +151,7 @@ static inline struct component *driver_load(struct driver *driver, const char *p
     enum status status = component_load(bytes, NULL, &component, &error);
     bytes_unref(bytes);
     if (status == OK) {
-        status = component_compile(component, driver->compiler, &error);
+        status = component_compile(component, driver->compiler, driver->tier, &error);
     }
     (void)error_context(&error, "%s", path);
     driver_end(status, &error);

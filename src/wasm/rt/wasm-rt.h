@@ -3,13 +3,14 @@
 // is handed to the C compiler as the "wasm-rt.h" that the translator's output includes. It holds
 // the names which that output uses, and the tables through which code and process find each other.
 // Generated code calls the process only through `wasm_rt_api`, so a shared object needs no symbol
-// of ours. A change of a structure here must change WASM_RT_ABI (it is part of the cache key, as
-// is this text).
+// of ours. A change of a structure here, or of what normalise.c or split.c write, must change
+// WASM_RT_ABI (it is part of the cache key, as is this text).
 //
 // Generated code defines WASM_RT_GENERATED as the form of the translator's output (glue.c):
 //   1  of wabt 1.0.32
 //   2  of wabt 1.0.34 and later
 // All code of one compiler has one form, so functions of both never meet in a table.
+// And WASM_RT_PART as the number of the part, if the output was split (split.c).
 #ifndef WASM_RT_H_
 #define WASM_RT_H_
 
@@ -136,11 +137,12 @@ struct wasm_rt_import {
 };
 
 typedef void (*wasm_rt_thunk)(void *instance, uint64_t *slots);
+typedef void *(*wasm_rt_get)(void *instance);
 
 struct wasm_rt_export {
     wasm_rt_thunk thunk;            // functions that can be called with slots
     wasm_rt_function_ptr_t native;  // functions
-    void *(*get)(void *instance);   // memories, tables, values of globals
+    wasm_rt_get get;                // memories, tables, values of globals
 };
 
 // What a shared object offers, under the name theater_wasm_code.
@@ -155,8 +157,8 @@ struct wasm_rt_code {
     void (*release)(void *instance);
     const struct wasm_rt_export *exports;
     const wasm_rt_function_ptr_t *host_adapters;  // per import; NULL: not a function, or no slots
-    void *(*memory)(void *instance);  // that the module defines, or NULL
-    void (*start)(void *instance);    // or NULL
+    const wasm_rt_get *memories;                  // per memory that the module defines
+    void (*start)(void *instance);                // or NULL
 };
 
 #ifdef WASM_RT_GENERATED
@@ -166,7 +168,17 @@ struct wasm_rt_code {
 // the instance, so that this offset leads to the table itself.
 #undef offsetof
 #define offsetof(type, member) ((sizeof(type) + 15) & ~(size_t)15)
+#ifndef WASM_RT_PART
 static const struct wasm_rt_api *wasm_rt_api;
+#else
+// What follows is shared by the parts and seen by nobody else.
+#pragma GCC visibility push(hidden)
+#if WASM_RT_PART == 0
+const struct wasm_rt_api *wasm_rt_api;
+#else
+extern const struct wasm_rt_api *wasm_rt_api;
+#endif
+#endif
 #define wasm_rt_trap(code) wasm_rt_api->trap(code)
 #define wasm_rt_is_initialized() 1
 #if WASM_RT_GENERATED == 2
@@ -193,6 +205,61 @@ static const struct wasm_rt_api *wasm_rt_api;
 #define wasm_rt_allocate_externref_table(...) wasm_rt_api->allocate_externref_table(__VA_ARGS__)
 #define wasm_rt_grow_externref_table(...) wasm_rt_api->grow_externref_table(__VA_ARGS__)
 #define wasm_rt_free_externref_table(...) wasm_rt_api->free_externref_table(__VA_ARGS__)
+#ifdef __TINYC__
+// What gcc and clang have built in.
+#include <string.h>
+#define __builtin_strstr strstr
+#define __builtin_memcpy memcpy
+#define __has_builtin(name) 1
+static inline bool wasm_rt_add_overflow(uint64_t a, uint64_t b, uint64_t *sum) {
+    *sum = a + b;
+    return *sum < a;
+}
+#define __builtin_add_overflow(a, b, sum) wasm_rt_add_overflow(a, b, sum)
+static inline int wasm_rt_clz64(uint64_t value) {
+    int zeros = 0;
+    for (int step = 32; step > 0; step >>= 1) {
+        if (value >> (64 - step) == 0) {
+            zeros += step;
+            value <<= step;
+        }
+    }
+    return zeros;
+}
+static inline int wasm_rt_ctz64(uint64_t value) {
+    return 63 - wasm_rt_clz64(value & (~value + 1));
+}
+static inline int wasm_rt_popcount64(uint64_t value) {
+    value -= (value >> 1) & 0x5555555555555555u;
+    value = (value & 0x3333333333333333u) + ((value >> 2) & 0x3333333333333333u);
+    value = (value + (value >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+    return (int)((value * 0x0101010101010101u) >> 56);
+}
+// Of values that are not 0.
+#define __builtin_clzll(value) wasm_rt_clz64(value)
+#define __builtin_ctzll(value) wasm_rt_ctz64(value)
+#define __builtin_clz(value) (wasm_rt_clz64((uint32_t)(value)) - 32)
+#define __builtin_ctz(value) wasm_rt_ctz64((uint32_t)(value))
+#define __builtin_popcountll(value) wasm_rt_popcount64(value)
+#define __builtin_popcount(value) wasm_rt_popcount64((uint32_t)(value))
+// Its own negation leaves the sign of NaN.
+static inline float wasm_rt_negate_f32(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits ^= (uint32_t)1 << 31;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+}
+static inline double wasm_rt_negate_f64(double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits ^= (uint64_t)1 << 63;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+}
+#define wasm_rt_negate(value) \
+    _Generic((value), float : wasm_rt_negate_f32, double : wasm_rt_negate_f64)(value)
+#endif
 static inline float wasm_rt_slot_f32(uint64_t slot) {
     uint32_t bits = (uint32_t)slot;
     float value;

@@ -21,7 +21,8 @@ static enum status define(void *state, struct bytes *bytes, void **out, struct e
     enum status status = component_load(bytes, NULL, &component, error);
     if (status != OK)
         return status;
-    status = component_compile(component, components->driver->compiler, error);
+    status =
+        component_compile(component, components->driver->compiler, components->driver->tier, error);
     if (status == OK) {
         *out = component;
     } else {

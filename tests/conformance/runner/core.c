@@ -25,7 +25,7 @@ static enum status core_define(void *state, struct bytes *bytes, void **out, str
     if (status != OK)
         return status;
     struct wasm_code *code;
-    status = wasm_compile(core->driver->compiler, module, &code, error);
+    status = wasm_compile(core->driver->compiler, module, core->driver->tier, &code, error);
     wasm_module_unref(module);
     *out = code;
     return status;

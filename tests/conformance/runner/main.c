@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs converted test files of the core specification and of the component model:
 //
-//   theater-conformance [--list] [-j N] [--cache FOLDER] [--tables FOLDER] FILE.json…
+//   theater-conformance [--list] [-j N] [--cache FOLDER] [--tables FOLDER] [--quick]
+//       FILE.json…
 //
 // Prints a line per failure, per file the reasons of what was skipped and the counts, and last the
 // sum: "N passed, N failed, N skipped". With --list, every command's result. Each file has a
@@ -154,7 +155,8 @@ static int run_all(struct runner *runner) {
 
 static int usage(const char *name) {
     (void)fprintf(stderr,
-                  "usage: %s [--list] [-j N] [--cache FOLDER] [--tables FOLDER] FILE.json...\n",
+                  "usage: %s [--list] [-j N] [--cache FOLDER] [--tables FOLDER] [--quick] "
+                  "FILE.json...\n",
                   name);
     return 2;
 }

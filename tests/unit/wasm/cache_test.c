@@ -35,7 +35,7 @@ static struct wasm_code *compile_with(struct wasm_compiler *compiler, const char
     struct wasm_module *module = wat_module(text);
     struct wasm_code *code = NULL;
     struct error error = {0};
-    REQUIRE_OK(wasm_compile(compiler, module, &code, &error), error);
+    REQUIRE_OK(wasm_compile(compiler, module, WASM_TIER_OPTIMISED, &code, &error), error);
     wasm_module_unref(module);
     return code;
 }
@@ -77,8 +77,8 @@ TEST(code_comes_from_the_cache) {
     struct wasm_module *other = wat_module("(module (func (export \"g\")))");
     struct wasm_code *none = NULL;
     struct error error = {0};
-    EXPECT(wasm_compile(compiler, other, &none, &error) == ERR_NOT_FOUND);
-    EXPECT_CONTAINS(error.message, "never compiles");
+    EXPECT(wasm_compile(compiler, other, WASM_TIER_OPTIMISED, &none, &error) == ERR_NOT_FOUND);
+    EXPECT_CONTAINS(error.message, "run 'theater compile'");
     wasm_module_unref(other);
     wasm_compiler_free(compiler);
     REQUIRE(unsetenv("THEATER_CC") == 0);
@@ -169,7 +169,7 @@ TEST(a_newer_translator_is_tried_and_named_when_it_fails) {
     struct wasm_code *code = NULL;
     struct error error = {0};
     REQUIRE_OK(wasm_compiler_new(&config, &compiler, &error), error);
-    EXPECT(wasm_compile(compiler, module, &code, &error) == ERR_INVALID);
+    EXPECT(wasm_compile(compiler, module, WASM_TIER_OPTIMISED, &code, &error) == ERR_INVALID);
     EXPECT_CONTAINS(error.message, "1.0.999 (git~1), newer than those known");
     wasm_module_unref(module);
     wasm_compiler_free(compiler);
@@ -200,7 +200,8 @@ TEST(names_of_a_guest_never_reach_the_c_compiler) {
     REQUIRE_OK(wasm_module_scan(bytes, NULL, &module, &error), error);
     bytes_unref(bytes);
     EXPECT(slice_starts_with(module->exports[0].name, "*/"));
-    REQUIRE_OK(wasm_compile(shared_compiler(), module, &code_to_run, &error), error);
+    REQUIRE_OK(wasm_compile(shared_compiler(), module, WASM_TIER_OPTIMISED, &code_to_run, &error),
+               error);
     with_guest_stack(injection_body, 0);
     EXPECT(access("injected", F_OK) != 0);
     wasm_code_unref(code_to_run);
@@ -216,7 +217,9 @@ struct request {
 static void *request_main(void *argument) {
     struct request *request = argument;
     struct error error = {0};
-    EXPECT_OK(wasm_compile(request->compiler, request->module, &request->code, &error), error);
+    EXPECT_OK(wasm_compile(request->compiler, request->module, WASM_TIER_OPTIMISED, &request->code,
+                           &error),
+              error);
     return NULL;
 }
 

@@ -2,6 +2,7 @@
 // The limits of child processes hold, and failures say what happened.
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "test.h"
@@ -80,6 +81,27 @@ TEST(network_and_other_files_are_out_of_reach) {
     if (status == OK)
         SKIP("this kernel has no Landlock");
     EXPECT_CONTAINS(error.message, "ermission denied");
+}
+
+TEST(a_cancelled_child_ends_at_once) {
+    const char *argv[] = {"sleep", "60", NULL};
+    int cancel = eventfd(1, EFD_CLOEXEC);
+    struct wasm_child child = {.folder = test_folder(),
+                               .argv = argv,
+                               .cpu_seconds = 1,
+                               .memory_bytes = 1 << 30,
+                               .file_bytes = 1,
+                               .wall_seconds = 40,
+                               .cancel = cancel};
+    // Often, since it may be ended before it has begun.
+    for (int i = 0; i < 20; i++) {
+        struct buf output = {0};
+        struct error error = {0};
+        EXPECT(wasm_child_run(&child, &output, &error) == ERR_STOPPING);
+        EXPECT_CONTAINS(error.message, "the node stops");
+        buf_release(&output);
+    }
+    (void)close(cancel);
 }
 
 TEST(a_program_is_found_as_a_shell_finds_it) {

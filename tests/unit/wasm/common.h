@@ -52,7 +52,7 @@ UNUSED static struct wasm_code *wat_code(const char *text) {
     struct wasm_module *module = wat_module(text);
     struct wasm_code *code = NULL;
     struct error error = {0};
-    REQUIRE_OK(wasm_compile(shared_compiler(), module, &code, &error), error);
+    REQUIRE_OK(wasm_compile(shared_compiler(), module, WASM_TIER_OPTIMISED, &code, &error), error);
     wasm_module_unref(module);
     return code;
 }

@@ -450,7 +450,7 @@ static void indexed_memory_body(struct wasm_context *context) {
     bytes_unref(bytes);
     if (module == NULL)
         return;
-    EXPECT_OK(wasm_compile(shared_compiler(), module, &code, &error), error);
+    EXPECT_OK(wasm_compile(shared_compiler(), module, WASM_TIER_OPTIMISED, &code, &error), error);
     wasm_module_unref(module);
     if (code == NULL)
         return;
@@ -516,7 +516,7 @@ static void extended_body(struct wasm_context *context) {
     struct wasm_code *code = NULL;
     struct error error = {0};
     REQUIRE_OK(wasm_module_scan(bytes, NULL, &module, &error), error);
-    REQUIRE_OK(wasm_compile(shared_compiler(), module, &code, &error), error);
+    REQUIRE_OK(wasm_compile(shared_compiler(), module, WASM_TIER_OPTIMISED, &code, &error), error);
     struct wasm_instance *first = make(first_code, NULL), *base = make(base_code, NULL);
     struct wasm_extern imports[4] = {wasm_instance_export(first, 0), wasm_instance_export(first, 1),
                                      wasm_instance_export(first, 2), wasm_instance_export(base, 0)};

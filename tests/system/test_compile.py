@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""theater compile, --no-compile and --code; quick code first and optimised code later."""
+import os
+import shutil
+import signal
+
+import harness
+from harness import ERROR, OK, USAGE, Skip, check
+
+COUNTER = os.path.join(harness.ROOT, "examples", "counter")
+GET = ("--request", '{"action":"get"}', "--until-idle")
+CORE_MODULE = b"\0asm\1\0\0\0"
+
+
+def need_quick():
+    if not shutil.which("tcc") or os.uname().machine != "x86_64":
+        raise Skip("there is no quick tier here")
+
+
+def manifest():
+    return os.path.join(COUNTER, "manifest.toml")
+
+
+def objects(folder):
+    return sorted(name for name in os.listdir(folder) if name.endswith(".so"))
+
+
+def fresh(t, **variables):
+    """An environment whose cache is empty."""
+    return dict(t.env(), XDG_CACHE_HOME=os.path.join(t.folder, "cache"), **variables)
+
+
+def test_compiled_code_runs_without_tools(t):
+    code = os.path.join(t.folder, "code")
+    run = t.run("compile", manifest(), "-o", code).expect(OK)
+    check("counter/manifest.toml: 3 core modules, optimised, " in run.out, "says what it did", run)
+    tools = dict(THEATER_CC="no-such-cc", THEATER_WASM2C="no-such-wasm2c", THEATER_TCC="none")
+    t.run("run", manifest(), *GET, "--code", code, "--no-compile",
+          env=fresh(t, **tools)).expect(OK, out=['{"count":0}'])
+
+
+def test_a_second_compilation_takes_all_from_the_folder(t):
+    code = os.path.join(t.folder, "code")
+    component = os.path.join(COUNTER, "counter.wasm")
+    t.run("compile", component, "--output", code).expect(OK)
+    before = {name: os.stat(os.path.join(code, name)).st_ino for name in objects(code)}
+    t.run("compile", component, manifest(), "--output", code).expect(OK)
+    after = {name: os.stat(os.path.join(code, name)).st_ino for name in objects(code)}
+    check(before == after and before, "the files are as they were", before, after)
+
+
+def test_without_code_no_compile_says_what_to_do(t):
+    code = os.path.join(t.folder, "code")
+    run = t.run("run", manifest(), *GET, "--code", code, "--no-compile").expect(
+        ERROR, out=[], err=["counter.wasm", "--no-compile", "theater compile"])
+    check(not objects(code), "nothing was compiled", run)
+
+
+def test_quick_code_is_enough_to_run(t):
+    need_quick()
+    code = os.path.join(t.folder, "code")
+    run = t.run("compile", "--quick", manifest(), "-o", code).expect(OK)
+    check(" quick, " in run.out, "says the tier", run)
+    quick = objects(code)
+    t.run("run", manifest(), *GET, "--code", code, "--no-compile").expect(OK, out=['{"count":0}'])
+    check(objects(code) == quick, "nothing else was compiled")
+
+
+def test_a_node_starts_with_quick_code_and_gets_optimised_code(t):
+    need_quick()
+    code = os.path.join(t.folder, "code")
+    live = t.start("run", manifest(), "--code", code, "--data", t.data, "--id", "c")
+    live.wait_line("optimised code after")
+    live.signal(signal.SIGTERM)
+    live.wait()
+    both = objects(code)
+    check(len(both) == 6, "three modules in two tiers", both)
+    # What comes next has nothing to compile, and says nothing of it.
+    run = t.run("run", manifest(), *GET, "--code", code).expect(OK, out=['{"count":0}'])
+    check("optimised code" not in run.err and objects(code) == both, "all is there", run)
+
+
+def test_the_tier_is_in_no_chain(t):
+    """The same messages give the same events with quick and with optimised code."""
+    need_quick()
+    seen = []
+    for tier in ([], ["--quick"]):
+        code = os.path.join(t.folder, "code%d" % len(seen))
+        data = os.path.join(t.folder, "data%d" % len(seen))
+        t.run("compile", *tier, manifest(), "-o", code).expect(OK)
+        t.run("run", manifest(), "--code", code, "--no-compile", "--data", data, "--id", "c",
+              "--send", '{"action":"increment"}', *GET).expect(OK, out=['{"count":1}'])
+        shown = t.run("chain", "show", "c", "--data", data).expect(OK).out.lower()
+        check("quick" not in shown and "optimised" not in shown, "nothing of tiers", shown)
+        seen.append(shown.count("\n"))
+    check(seen[0] == seen[1], "as many events", seen)
+
+
+def test_inspect_shows_the_tier(t):
+    env = fresh(t)
+    component = os.path.join(COUNTER, "counter.wasm")
+    run = t.run("inspect", component, env=env).expect(OK)
+    check("// compiled: " not in run.out, "nobody compiled anything yet", run)
+    t.run("compile", component, env=env).expect(OK)
+    run = t.run("inspect", component, env=env).expect(OK)
+    check("// compiled: optimised" in run.out, "the tier", run)
+
+
+def test_core_modules_are_compiled_too(t):
+    code = os.path.join(t.folder, "code")
+    path = t.write("core.wasm", CORE_MODULE)
+    run = t.run("compile", path, "-o", code).expect(OK)
+    check("core.wasm: 1 core module, optimised" in run.out and len(objects(code)) == 1, "one", run)
+
+
+def test_one_bad_file_does_not_stop_the_others(t):
+    code = os.path.join(t.folder, "code")
+    bad = t.write("bad.wasm", b"\0asm\1\0\0\0\xff\xff")
+    missing = os.path.join(t.folder, "missing.toml")
+    good = t.write("good.wasm", CORE_MODULE)
+    run = t.run("compile", bad, missing, good, "-o", code).expect(
+        ERROR, err=["bad.wasm: byte 10", "missing.toml"])
+    check("good.wasm: 1 core module" in run.out, "the last one is compiled", run)
+
+
+def test_wrong_usage(t):
+    t.run("compile").expect(USAGE, out=[], err="which manifests")
+    t.run("compile", "--fast", "x").expect(USAGE, out=[], err="no option '--fast'")
+    t.run("compile", "x", "-o").expect(USAGE, out=[], err="needs a value")
+
+
+def test_a_folder_that_others_can_reach_is_refused(t):
+    code = os.path.join(t.folder, "code")
+    os.mkdir(code)
+    os.chmod(code, 0o755)
+    t.run("compile", manifest(), "-o", code).expect(ERROR, out=[], err="chmod 700")
+
+
+harness.main(globals())
