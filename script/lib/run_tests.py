@@ -208,9 +208,16 @@ def conformance(totals, presets):
     os.makedirs(os.path.join(project.ROOT, "build", "system-cache"), exist_ok=True)
     jobs = []
     for preset in presets:
-        jobs += [suite_job(name, files, preset) for name, files in suites(shared)]
+        jobs += [suite_job(name, files, preset, tier)
+                 for name, files in suites(shared) for tier in tiers()]
         jobs += [transcript_job(guest, preset, shared) for guest in TRANSCRIPT_GUESTS]
     return jobs
+
+
+def tiers():
+    """Options of theater-conformance, for each tier of code that there is here."""
+    has_quick = os.uname().machine == "x86_64" and shutil.which("tcc") is not None
+    return [[], ["--quick"]] if has_quick else [[]]
 
 
 def conformance_program(name, preset):
@@ -235,9 +242,10 @@ def suites(shared):
         yield name, sorted(f for f in files if os.path.basename(f) != "manifest.json")
 
 
-def suite_job(name, files, preset):
-    return Job("conformance %s (%s)" % (name, preset),
-               conformance_program("conformance", preset) + files, limit=1200, read=read_suite)
+def suite_job(name, files, preset, tier):
+    return Job("conformance %s (%s)" % (" ".join([name] + tier), preset),
+               conformance_program("conformance", preset) + tier + files, limit=1200,
+               read=read_suite)
 
 
 def read_suite(job, totals):

@@ -357,13 +357,13 @@ const uint8_t *wasm_module_digest(const struct wasm_module *module) {
     if (known != NULL)
         return known;
     struct buf digests = {0};
-    for (uint8_t id = 0; id < WASM_SECTION_COUNT; id++) {
+    for (int id = 0; id < WASM_SECTION_COUNT; id++) {
         const struct wasm_section *section = &body->sections[id];
-        if (!section->present || (is_data(id) && !body->names_data))
+        if (!section->present || (is_data((uint8_t)id) && !body->names_data))
             continue;
         uint8_t digest[SHA256_BYTES];
         sha256(source_part(module, section->offset, section->offset + section->size), digest);
-        buf_append_byte(&digests, id);
+        buf_append_byte(&digests, (uint8_t)id);
         buf_append(&digests, digest, sizeof digest);
     }
     uint8_t *digest = xmalloc(SHA256_BYTES);

@@ -152,7 +152,7 @@ static void *start_children(void *unused) {
                                .memory_bytes = 1 << 30,
                                .file_bytes = 1,
                                .wall_seconds = 20};
-    for (int i = 0; i < 150; i++) {
+    for (int i = 0; i < 60; i++) {
         struct buf output = {0};
         struct error error = {0};
         EXPECT_OK(wasm_child_run(&child, &output, &error), error);
