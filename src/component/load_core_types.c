@@ -127,6 +127,7 @@ static void import_key(const struct wasm_import *import, struct buf *out) {
 
 const struct wasm_import *module_import(struct loader *loader, const struct module_def *module,
                                         const struct wasm_import *import) {
+    assert(module != NULL && import != NULL);
     struct buf key = {0};
     import_key(import, &key);
     const struct wasm_import *found = NULL;

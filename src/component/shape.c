@@ -395,6 +395,7 @@ static const struct instance_def *copy_instance(struct loader *loader,
 
 struct named_item *shape_declared(struct loader *loader, const struct extern_decl *decl,
                                   bool by_import) {
+    assert(loader->bound_resources.size == 0 && loader->renamed_types.size == 0);
     struct copy copy = {.scope = loader->scope, .by_import = by_import};
     struct named_item item = {.sort = decl->sort, .is_binder = decl->is_binder};
     struct func_def func = {.source = FUNC_ABSTRACT};
@@ -419,6 +420,7 @@ struct named_item *shape_declared(struct loader *loader, const struct extern_dec
 }
 
 struct named_item *shape_exported(struct loader *loader, const struct named_item *item) {
+    assert(loader->is_checking && loader->bound_resources.size == 0);
     struct copy copy = {.scope = loader->scope, .is_export = true};
     struct named_item *made = LOADER_NEW(loader, struct named_item);
     copy_item(loader, item, made, slice_of(NULL, 0), &copy);
@@ -438,6 +440,7 @@ const struct instance_def *shape_instantiated(struct loader *loader,
 const struct instance_def *shape_imported(struct loader *loader,
                                           const struct instance_def *instance,
                                           struct slice interface) {
+    assert(!loader->is_checking && loader->bound_resources.size == 0);
     struct copy copy = {.interface = &interface};
     const struct instance_def *made = copy_instance(loader, instance, &copy);
     shape_unbind(loader);

@@ -145,6 +145,13 @@ static void match_components(struct loader *loader, const struct component_shape
     }
 }
 
+static bool leads_to(const struct resource_def *from, const struct resource_def *to) {
+    while (from != to && (from->binding != NULL || from->origin != NULL)) {
+        from = from->binding != NULL ? from->binding : from->origin;
+    }
+    return from == to;
+}
+
 // From here on, what is declared stands for what the item is. Of two declarations that are
 // compared, the one that is given stands for itself.
 static void bind_resource(struct loader *loader, const struct named_item *item,
@@ -156,10 +163,9 @@ static void bind_resource(struct loader *loader, const struct named_item *item,
     for (struct resource_def *at = actual; item->is_binder && at != NULL; at = at->origin) {
         at->binding = NULL;
     }
-    struct resource_def *behind = resource_behind(&actual->resource);
     for (struct resource_def *at = declared; at != NULL; at = at->origin) {
-        if (at != behind) {
-            at->binding = behind;
+        if (!leads_to(actual, at)) {
+            at->binding = actual;
             shape_note(loader, at);
         }
     }
@@ -202,6 +208,7 @@ static void match_types(struct loader *loader, const struct named_item *item,
 
 void shape_match(struct loader *loader, const struct named_item *item,
                  const struct named_item *declared, struct slice name) {
+    assert(loader->is_checking && item != NULL && declared != NULL);
     if (!loader_work(loader, 1)) {
         return;
     }

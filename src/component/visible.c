@@ -101,6 +101,7 @@ static bool item_visible(struct loader *loader, const struct named_item *item, b
 }
 
 void check_visible(struct loader *loader, const struct named_item *item, bool by_import) {
+    assert(loader->is_checking);
     if (!failed(loader) && !item_visible(loader, item, by_import)) {
         fail(loader, ERR_INVALID,
              "%s not valid to be used as %s: it needs a type that has no name outside",
@@ -187,6 +188,7 @@ static bool items_free(struct loader *loader, const struct map *items, struct ma
 }
 
 bool type_has_free_resource(struct loader *loader, const struct type_def *type) {
+    assert(loader->is_checking);
     struct map inner = {0};
     bool is_free = type_free(loader, type, false, &inner);
     map_release(&inner);

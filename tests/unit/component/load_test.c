@@ -100,6 +100,25 @@ static enum status resolve_all(void *resolver, const struct component_import *im
                      (const char *)import->name.data);
 }
 
+// Of inputs/handles.wit: what is given under one name is visible under the other.
+TEST(types_keep_their_names_through_instances) {
+    struct component *component = load_file(INPUTS "handles.wasm");
+    EXPECT_U64(component_resource_import_count(component), 3);
+    struct buf text = {0};
+    for (uint32_t i = 0; i < component_export_count(component); i++) {
+        const struct component_export *export = component_export_at(component, i);
+        if (slice_equal_text(export->name, "twist")) {
+            component_func_type_print(export->type, &text);
+        }
+    }
+    EXPECT_TEXT(buf_text(&text),
+                "func(own<counter>, record{a: own<counter>, b: option<own<counter>>, s: "
+                "record{size: u64, when: option<tuple<u64, u32>>, c: enum{access, busy}}}) -> "
+                "own<counter>");
+    buf_release(&text);
+    component_unref(component);
+}
+
 // It is a component as good as any, but no host can run it.
 TEST(components_from_the_host_are_refused_when_linking) {
     struct component *component = load_file(INPUTS "given.wasm");
