@@ -182,17 +182,22 @@ bool handles_destroy(struct component_instance *instance, struct wasm_context *c
     }
     uint8_t *flags = &instance->owner_flags[plan->owner];
     uint64_t slot = rep;
-    if (plan->owner == caller) {
-        return wasm_enter(context, &instance->functions[plan->dtor], &slot);
-    }
-    if ((*flags & OWNER_ENTERED) != 0) {
+    bool is_entry = plan->owner != caller;
+    if (is_entry && (*flags & OWNER_ENTERED) != 0) {
         return guest_trap("cannot enter component instance");
     }
-    *flags |= OWNER_ENTERED;
+    if (is_entry) {
+        *flags |= OWNER_ENTERED;
+    }
+    struct task_context callers = instance->context;
+    instance->context = (struct task_context){{0}};
     if (!wasm_enter(context, &instance->functions[plan->dtor], &slot)) {
         return false;
     }
-    *flags &= (uint8_t)~OWNER_ENTERED;
+    instance->context = callers;
+    if (is_entry) {
+        *flags &= (uint8_t)~OWNER_ENTERED;
+    }
     return true;
 }
 

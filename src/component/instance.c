@@ -193,7 +193,12 @@ static bool call_target(struct component_instance *instance, struct wasm_context
         return call_import(instance, target.index, plan, args, result);
     }
     const struct plan_lift *lift = &instance->linked->component->lifts[target.index];
-    return call_lift(instance, context, lift, plan == NULL, args, result);
+    // A trap ends the instance, so nothing needs to be put back then.
+    struct task_context callers = instance->context;
+    instance->context = (struct task_context){{0}};
+    bool done = call_lift(instance, context, lift, plan == NULL, args, result);
+    instance->context = callers;
+    return done;
 }
 
 static bool lift_params(struct guest *guest, const struct plan_signature *signature,
@@ -260,11 +265,11 @@ static bool enter_lowered(void *data, uint64_t *slots) {
 static bool enter_stub(void *data, uint64_t *slots) {
     struct stub *stub = data;
     if (stub->plan->kind == STUB_CONTEXT_GET) {
-        slots[0] = stub->instance->context[stub->plan->slot];
+        slots[0] = stub->instance->context.slots[stub->plan->slot];
         return true;
     }
     if (stub->plan->kind == STUB_CONTEXT_SET) {
-        stub->instance->context[stub->plan->slot] = (uint32_t)slots[0];
+        stub->instance->context.slots[stub->plan->slot] = (uint32_t)slots[0];
         return true;
     }
     if (stub->plan->kind != STUB_TRAP) {
@@ -447,7 +452,7 @@ static inline enum component_outcome run(struct component_instance *instance, wa
         return COMPONENT_TRAPPED;
     }
     instance->arena = arena;
-    memset(instance->context, 0, sizeof instance->context);
+    instance->context = (struct task_context){{0}};
     bool done = wasm_run(body, data);
     instance->arena = NULL;
     if (!done || instance->is_dead) {

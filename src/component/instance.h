@@ -41,6 +41,11 @@ struct lend {
     uint32_t index;
 };
 
+// What context.get and context.set reach: each call of a guest's has its own.
+struct task_context {
+    uint32_t slots[CONTEXT_SLOTS];
+};
+
 // One allocation: the arrays lie behind it. Idle instances are many, so it is kept small.
 struct component_instance {
     struct component_linked *linked;
@@ -48,8 +53,8 @@ struct component_instance {
     struct wasm_budget *budget;
     struct arena *arena;  // of the call in progress, NULL when idle
     bool is_dead;
-    uint32_t context[CONTEXT_SLOTS];
-    uint32_t core_count;  // instantiated so far
+    struct task_context context;  // of the innermost call in progress
+    uint32_t core_count;          // instantiated so far
     struct wasm_instance **cores;
     struct wasm_memory **memories;
     struct wasm_entry *functions;

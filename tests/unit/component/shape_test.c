@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Components in components: inputs/shapes.wat and inputs/reentrance.wat at run time.
+// Components in components: inputs/shapes.wat, reentrance.wat and context.wat at run time.
 #include "../../conformance/driver.h"
 #include "test.h"
 
@@ -145,6 +145,13 @@ TEST(a_destructor_runs_in_the_component_that_has_it) {
     thing = must("child", "make", 4);
     EXPECT(component_resource_drop(instance, (uint32_t)thing, &arena, &error) == COMPONENT_DONE);
     EXPECT_U64(must("child", "drops", 0), 11);
+    close_file();
+}
+
+TEST(each_call_has_a_context_of_its_own) {
+    open_file(INPUTS "context.wasm");
+    EXPECT_U64(must("", "run", 0), 57);
+    EXPECT_U64(must("", "run", 0), 57);
     close_file();
 }
 
