@@ -145,6 +145,26 @@ static bool append_obstacles(const struct component *component, struct buf *out)
     return is_clear;
 }
 
+// What is imported and can be called, but only to trap.
+static void append_missing(const struct component *component, struct buf *out) {
+    bool has_missing = false;
+    for (uint32_t i = 0; i < component_import_count(component); i++) {
+        const struct component_import *import = component_import_at(component, i);
+        struct component_host_func function;
+        if (host_resolve(NULL, import, &function, NULL) != OK || !host_is_missing(&function)) {
+            continue;
+        }
+        buf_append_text(out, has_missing ? "" : "// traps when it calls:\n");
+        has_missing = true;
+        struct buf name = {0};
+        buf_append_slice(&name, import->interface);
+        buf_append_byte(&name, '.');
+        buf_append_slice(&name, import->name);
+        comment(out, "  ", buf_text(&name));
+        buf_release(&name);
+    }
+}
+
 static void append_verdict(const struct component *component, struct buf *out) {
     if (!append_obstacles(component, out)) {
         return;
@@ -171,6 +191,7 @@ static enum status describe(const char *path, struct slice bytes, const struct c
         append_tier(component, out);
         append_needs(component, out);
         append_verdict(component, out);
+        append_missing(component, out);
     } else {
         buf_append_text(out, "// cannot run here:\n");
         comment(out, "  ", obstacle);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codec/utf8.h"
-#include "host/wasi.h"
+#include "host/wasi_http.h"
 
 static const struct host_interface *const interfaces[] = {
     &host_runtime,
@@ -20,6 +20,9 @@ static const struct host_interface *const interfaces[] = {
     &wasi_clocks_wall,
     &wasi_filesystem_preopens,
     &wasi_filesystem_types,
+    &wasi_http_outgoing_handler,
+    &wasi_http_request,
+    &wasi_http_types,
     &wasi_io_error,
     &wasi_io_poll,
     &wasi_io_streams,
@@ -148,11 +151,15 @@ static const struct host_interface *find_interface(struct slice name) {
     return NULL;
 }
 
-static const struct host_function *find_function(const struct host_interface *interface,
-                                                 struct slice name) {
-    for (size_t i = 0; i < interface->function_count; i++) {
-        if (slice_equal_text(name, interface->functions[i].name)) {
-            return &interface->functions[i];
+// An interface may have more than one table.
+static const struct host_function *find_function(struct slice interface, struct slice name) {
+    for (size_t i = 0; i < COUNT_OF(interfaces); i++) {
+        const struct host_interface *table = interfaces[i];
+        bool is_its = slice_equal_text(interface, table->name);
+        for (size_t j = 0; is_its && j < table->function_count; j++) {
+            if (slice_equal_text(name, table->functions[j].name)) {
+                return &table->functions[j];
+            }
         }
     }
     return NULL;
@@ -201,6 +208,10 @@ static bool trap_unknown(struct component_call *call, const struct value *args,
                                (const char *)import->interface.data,
                                (int)(import->name.size < 200 ? import->name.size : 200),
                                (const char *)import->name.data);
+}
+
+bool host_is_missing(const struct component_host_func *function) {
+    return function->fn == trap_unknown;
 }
 
 bool wasi_needs(struct component_call *call, enum manifest_handler_type handler) {
@@ -253,9 +264,9 @@ enum status host_resolve(const struct manifest *manifest, const struct component
     (void)manifest;
     int interface_size = (int)(import->interface.size < 200 ? import->interface.size : 200);
     int name_size = (int)(import->name.size < 200 ? import->name.size : 200);
-    const struct host_interface *interface = find_interface(interface_name(import->interface));
-    const struct host_function *function =
-        interface != NULL ? find_function(interface, import->name) : NULL;
+    struct slice plain_name = interface_name(import->interface);
+    const struct host_interface *interface = find_interface(plain_name);
+    const struct host_function *function = find_function(plain_name, import->name);
     if (function == NULL && is_wasi(import->interface)) {
         *out = (struct component_host_func){.fn = trap_unknown, .data = import};
         return OK;

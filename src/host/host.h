@@ -38,6 +38,8 @@ extern const struct host_interface host_random;
 // components import far more of WASI than they call.
 enum status host_resolve(const struct manifest *manifest, const struct component_import *import,
                          struct component_host_func *out, struct error *error);
+// Whether host_resolve has answered with a function that traps.
+bool host_is_missing(const struct component_host_func *function);
 // An actor_resolve_resource_fn: ERR_UNSUPPORTED for types that are not of WASI.
 enum status host_resolve_resource(const struct component_resource *resource,
                                   struct component_host_resource *out, struct error *error);

@@ -17,13 +17,17 @@
 
 enum wasi_kind {
     WASI_FREE,
-    WASI_ERROR,          // number: enum wasi_failure
-    WASI_POLLABLE,       // number: when it is ready, on the monotonic clock; 0: always
-    WASI_INPUT_STREAM,   // object: struct wasi_source
-    WASI_OUTPUT_STREAM,  // object: struct wasi_sink
-    WASI_DESCRIPTOR,     // object: struct wasi_file
-    WASI_FOLDER_STREAM,  // object: struct folder_stream (wasi_filesystem_types.c)
-    WASI_NETWORK,        // nothing: no socket can be made with it
+    WASI_ERROR,             // number: enum wasi_failure
+    WASI_POLLABLE,          // number: when it is ready, on the monotonic clock; 0: always
+    WASI_INPUT_STREAM,      // object: struct wasi_source
+    WASI_OUTPUT_STREAM,     // object: struct wasi_sink
+    WASI_DESCRIPTOR,        // object: struct wasi_file
+    WASI_FOLDER_STREAM,     // object: struct folder_stream (wasi_filesystem_types.c)
+    WASI_NETWORK,           // nothing: no socket can be made with it
+    WASI_FIELDS,            // object: struct wasi_fields; number: whether they are immutable
+    WASI_OUTGOING_REQUEST,  // object: struct request (wasi_http_request.c)
+    WASI_OUTGOING_BODY,     // number: whether its stream was given
+    WASI_REQUEST_OPTIONS,   // object: struct options (wasi_http_request.c)
     WASI_KIND_COUNT
 };
 
@@ -50,6 +54,10 @@ bool wasi_add(struct component_call *call, struct wasi_slot slot, struct value *
 // another resource is made.
 struct wasi_slot *wasi_get(struct component_call *call, const struct value *borrow,
                            enum wasi_kind kind);
+// Takes the resource that an own<…> gives to the host out of the table, without releasing it.
+// False: it is of another kind, trapped.
+bool wasi_take(struct component_call *call, const struct value *own, enum wasi_kind kind,
+               struct wasi_slot *out);
 // A component_host_resource.drop.
 void wasi_drop(void *owner, const void *data, uint32_t number);
 // Releases what is left. Any thread that owns the actor.
@@ -178,6 +186,8 @@ extern const struct host_interface wasi_cli_terminal_stdout;
 extern const struct host_interface wasi_cli_terminal_stderr;
 extern const struct host_interface wasi_filesystem_preopens;
 extern const struct host_interface wasi_filesystem_types;
+extern const struct host_interface wasi_http_outgoing_handler;
+extern const struct host_interface wasi_http_types;
 extern const struct host_interface wasi_sockets_instance_network;
 extern const struct host_interface wasi_sockets_network;
 extern const struct host_interface wasi_sockets_tcp_create;

@@ -22,6 +22,10 @@ static const struct {
     [WASI_DESCRIPTOR] = {"descriptor", 256},
     [WASI_FOLDER_STREAM] = {"directory-entry-stream", 16},
     [WASI_NETWORK] = {"network", 64},
+    [WASI_FIELDS] = {"fields", 256},
+    [WASI_OUTGOING_REQUEST] = {"outgoing-request", 256},
+    [WASI_OUTGOING_BODY] = {"outgoing-body", 256},
+    [WASI_REQUEST_OPTIONS] = {"request-options", 256},
 };
 
 static struct wasi_table *table_of(struct actor *self) {
@@ -80,6 +84,24 @@ struct wasi_slot *wasi_get(struct component_call *call, const struct value *borr
     return slot;
 }
 
+// Gives the number back.
+static void forget(struct wasi_table *table, struct wasi_slot *slot) {
+    table->live[slot->kind]--;
+    *slot = (struct wasi_slot){.kind = WASI_FREE, .next_free = table->free};
+    table->free = (uint32_t)(slot - table->slots) + 1;
+}
+
+bool wasi_take(struct component_call *call, const struct value *own, enum wasi_kind kind,
+               struct wasi_slot *out) {
+    struct wasi_slot *slot = wasi_get(call, own, kind);
+    if (slot == NULL) {
+        return false;
+    }
+    *out = *slot;
+    forget(table_of(host_self(call)), slot);
+    return true;
+}
+
 void wasi_drop(void *owner, const void *data, uint32_t number) {
     (void)data;
     struct wasi_table *table = table_of(owner);
@@ -88,9 +110,7 @@ void wasi_drop(void *owner, const void *data, uint32_t number) {
         return;
     }
     release(slot);
-    table->live[slot->kind]--;
-    *slot = (struct wasi_slot){.kind = WASI_FREE, .next_free = table->free};
-    table->free = number;
+    forget(table, slot);
 }
 
 void wasi_table_release(struct wasi_table *table) {

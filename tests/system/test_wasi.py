@@ -372,14 +372,37 @@ def test_sockets_are_denied(t):
     t.requests(wasi(t), "socket", "lookup example.com").expect(OK, out=["error 1", "error 1"])
 
 
+def test_http_requests_are_made_and_denied(t):
+    """A field, three that are refused, one found, headers that do not change, one body only."""
+    t.requests(wasi(t), "http").expect(OK, out=["ok 1 0 0 1 2 ok no 1 15"])
+
+
+def test_resources_are_bounded(t):
+    t.requests(wasi(t, TIMING), "hoard").expect(
+        REQUEST_FAILED, err="too many resources of the kind pollable (4096)")
+
+
+def test_all_of_wasi_has_the_types_that_are_published(t):
+    """A component that imports every function of WASI 0.2.12."""
+    run = t.run("inspect", harness.guest("wasi_all/wasi_all.wasm")).expect(OK)
+    check("cannot run here" not in run.out, "nothing is refused", run)
+    missing = [line.split(".[", 1)[0].rsplit("@", 1)[0].lstrip("/ ") for line in run.out.splitlines()
+               if line.startswith("//   wasi:")]
+    check(set(missing) == {"wasi:sockets/tcp", "wasi:sockets/udp", "wasi:sockets/ip-name-lookup",
+                           "wasi:http/types"}, "only these have functions that trap", missing)
+
+
 def test_without_the_handler_there_are_no_folders(t):
     run = t.requests(wasi(t), "read /etc/passwd", "list /", "write x y").expect(OK)
     check(all(line.startswith("errno ") for line in run.out.splitlines()), "no folder", run)
 
 
-def test_a_component_of_all_of_wasi_loads(t):
-    run = t.run("inspect", harness.guest("wasi/wasi.wasm"))
-    check("can run here" in run.out, "nothing is missing", run)
+def test_inspect_names_what_would_trap(t):
+    run = t.run("inspect", harness.guest("wasi/wasi.wasm")).expect(OK)
+    check("can run here" in run.out, "nothing keeps it from running", run)
+    check([line for line in run.out.splitlines() if line.startswith("//   wasi:")] ==
+          ["//   wasi:clocks/made-up@0.2.0.tick", "//   wasi:nowhere/nothing@0.2.0.get"],
+          "two functions", run)
 
 
 harness.main(globals())

@@ -9,6 +9,8 @@
 //   sleep MS | poll MS MS…                     poll answers with the indices that were ready
 //   exit N | exit-code N | abort
 //   made-up | nowhere                          functions that no host has
+//   hoard                                      makes timers until the host has no room for more
+//   http                                       the outcomes of each step of a request
 //   socket | lookup NAME                       answered with the error code's number
 //   read PATH | write PATH TEXT | append PATH TEXT | create PATH | cut PATH N | size PATH
 //   copy FROM TO | list PATH | make-folder PATH | remove PATH | remove-folder PATH | type PATH
@@ -49,6 +51,21 @@ IMPORT("wasi:sockets/instance-network@0.2.0", "instance-network") int32_t networ
 IMPORT("wasi:sockets/network@0.2.0", "[resource-drop]network") void network_drop(int32_t network);
 IMPORT("wasi:sockets/ip-name-lookup@0.2.0", "resolve-addresses")
 void resolve_addresses(int32_t network, const char *name, size_t size, uint8_t *result);
+
+#define HTTP "wasi:http/types@0.2.0"
+IMPORT(HTTP, "[constructor]fields") int32_t fields_new(void);
+IMPORT(HTTP, "[method]fields.append")
+void fields_append(int32_t fields, const char *name, size_t name_size, const char *value,
+                   size_t value_size, uint8_t *result);
+IMPORT(HTTP, "[method]fields.get")
+void fields_get(int32_t fields, const char *name, size_t name_size, struct span *result);
+IMPORT(HTTP, "[resource-drop]fields") void fields_drop(int32_t fields);
+IMPORT(HTTP, "[constructor]outgoing-request") int32_t request_new(int32_t fields);
+IMPORT(HTTP, "[method]outgoing-request.body") void request_body(int32_t request, uint8_t *result);
+IMPORT(HTTP, "[method]outgoing-request.headers") int32_t request_headers(int32_t request);
+IMPORT(HTTP, "[resource-drop]outgoing-body") void body_drop(int32_t body);
+IMPORT("wasi:http/outgoing-handler@0.2.0", "handle")
+void http_handle(int32_t request, int32_t has_options, int32_t options, uint8_t *result);
 
 enum { ANSWER_MOST = 1 << 16, WORDS = 8 };
 static char answer[ANSWER_MOST];
@@ -326,9 +343,59 @@ static int do_clocks(char **words, int count) {
     return 1;
 }
 
+// Appends a field; says ok, or the number of the error.
+static void append_field(int32_t fields, const char *name, const char *value) {
+    uint8_t result[2];
+    fields_append(fields, name, strlen(name), value, strlen(value), result);
+    if (result[0] == 0) {
+        say("ok ");
+    } else {
+        say("%u ", result[1]);
+    }
+}
+
+// Makes a request as far as that goes, and has it refused.
+static void try_http(void) {
+    int32_t fields = fields_new();
+    append_field(fields, "X-Name", "value");
+    append_field(fields, "host", "elsewhere");
+    append_field(fields, "bad name", "value");
+    append_field(fields, "x-line", "two\r\nlines");
+    struct span found = {NULL, 0};
+    fields_get(fields, "x-name", 6, &found);
+    say("%u ", (unsigned)found.size);
+    int32_t request = request_new(fields);
+    int32_t headers = request_headers(request);
+    append_field(headers, "x-late", "value");
+    fields_drop(headers);
+    _Alignas(4) uint8_t body[8];
+    request_body(request, body);
+    say(body[0] == 0 ? "ok " : "no ");
+    int32_t handle;
+    memcpy(&handle, body + 4, sizeof handle);
+    body_drop(handle);
+    request_body(request, body);
+    say(body[0] == 0 ? "ok " : "no ");
+    _Alignas(8) uint8_t result[64];
+    http_handle(request, 0, 0, result);
+    say("%u %u", result[0], result[8]);
+}
+
+// Makes timers until the host has no room for more.
+static void hoard(void) {
+    for (;;) {
+        (void)subscribe_duration(1);
+    }
+}
+
 static int do_network(char **words, int count) {
     uint8_t result[8] = {0};
-    if (strcmp(words[0], "socket") == 0) {
+    if (strcmp(words[0], "http") == 0) {
+        try_http();
+        return 1;
+    } else if (strcmp(words[0], "hoard") == 0) {
+        hoard();
+    } else if (strcmp(words[0], "socket") == 0) {
         create_tcp_socket(0, result);
     } else if (count == 2 && strcmp(words[0], "lookup") == 0) {
         int32_t handle = network();
