@@ -319,6 +319,41 @@ def test_handles_do_not_run_out(t):
     files(t, "open 100 a", "open 100 a", "open 100 a", "open 100 a").expect(OK, out=["100 "] * 4)
 
 
+def child(t, name, block):
+    """A manifest for a child with this id."""
+    wasi(t, block, file=name + ".toml")
+    path = os.path.join(t.folder, name + ".toml")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    t.write(name + ".toml", 'id = "%s"\n' % name + text)
+
+
+BOX = '[[handler]]\ntype = "filesystem"\npath = "box"\nallowed_commands = []\n'
+
+
+def test_many_actors_use_files_at_once(t):
+    t.write("box/big", b"x" * 200000)
+    names = ["c%d" % i for i in range(8)]
+    for name in names:
+        child(t, name, BOX)
+    run = t.requests(t.probe(), *["spawn %s.toml" % name for name in names],
+                     *["send %s copy big %s" % (name, name) for name in names],
+                     *["request %s size %s" % (name, name) for name in names]).expect(OK)
+    check(run.out.splitlines()[-8:] == ["200000"] * 8, "each has its copy", run)
+
+
+def test_a_crash_closes_what_was_open(t):
+    t.write("box/a", "x")
+    child(t, "one", 'restart = "permanent"\n' + BOX)
+    live = t.start("run", t.probe("[supervision]\nmax_restarts = 100\n"), "--id", "a", "--request",
+                   "spawn one.toml", *["--request", "send one leak 100 a"] * 5, "--request",
+                   "request one read a", "--request", "sleep 20000")
+    live.wait_line("crashed", count=5)
+    live.wait_line("x", stream="out")
+    handles = os.listdir("/proc/%d/fd" % live.pid)
+    check(len(handles) < 100, "%d handles" % len(handles))
+
+
 # ---- poll --------------------------------------------------------------------------------------------
 
 def test_poll_gives_the_first_timer(t):
@@ -328,11 +363,7 @@ def test_poll_gives_the_first_timer(t):
 def test_a_wait_parks_only_its_actor(t):
     """On one worker, one actor waits in poll while another answers."""
     for name in ("one", "two"):
-        wasi(t, TIMING, file=name + ".toml")
-        path = os.path.join(t.folder, name + ".toml")
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        t.write(name + ".toml", 'id = "%s"\n' % name + text)
+        child(t, name, TIMING)
     run = t.requests(t.probe(), "spawn one.toml", "spawn two.toml", "send one poll 1500",
                      "request two print meanwhile", workers=1).expect(OK)
     lines = [line for line in run.err.splitlines() if "[one] 0" in line or "meanwhile" in line]

@@ -15,6 +15,7 @@
 //   read PATH | write PATH TEXT | append PATH TEXT | create PATH | cut PATH N | size PATH
 //   copy FROM TO | list PATH | make-folder PATH | remove PATH | remove-folder PATH | type PATH
 //   rename FROM TO | link FROM TO | symlink TARGET PATH | read-link PATH | open N PATH
+//   leak N PATH                                opens it N times and aborts
 //   fill PATH N                                writes N bytes, 4 KiB at a time
 #include <dirent.h>
 #include <errno.h>
@@ -238,6 +239,13 @@ static void open_many(long count, const char *path) {
     free(files);
 }
 
+// Opens files, keeps them, and ends in the middle of it.
+static void leak(int count, const char *path) {
+    while (count-- > 0 && open(path, O_RDONLY) >= 0) {
+    }
+    abort();
+}
+
 static int do_files(char **words, int count) {
     const char *name = words[0], *first = words[1], *second = words[2];
     if (count == 2 && strcmp(name, "read") == 0) {
@@ -276,6 +284,8 @@ static int do_files(char **words, int count) {
         say_outcome(symlink(first, second));
     } else if (count == 2 && strcmp(name, "read-link") == 0) {
         read_link(first);
+    } else if (count == 3 && strcmp(name, "leak") == 0) {
+        leak(number(first), second);
     } else if (count == 3 && strcmp(name, "open") == 0) {
         open_many(number(first), second);
     } else {
