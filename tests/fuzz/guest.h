@@ -55,7 +55,7 @@ static inline enum status guest_load(struct guest *guest, const char *path,
     if (status == OK)
         status = component_load(bytes, NULL, &guest->component, error);
     if (status == OK)
-        status = component_compile(guest->component, guest->compiler, error);
+        status = component_compile(guest->component, guest->compiler, WASM_TIER_OPTIMISED, error);
     if (status == OK)
         status = component_link(guest->component, resolve, resolve_resource, NULL, &guest->linked,
                                 error);
