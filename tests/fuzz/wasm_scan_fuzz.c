@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct buf normal = {0}, glue = {0};
         enum wabt_version version = size % 2 == 0 ? WABT_1_0_32 : WABT_1_0_34;
         wasm_normalise(module, version, &normal);
-        wasm_glue_write(module, version, &glue);
+        wasm_glue_write(module, version, "module.c", &glue);
         struct bytes *normal_bytes = bytes_copy(buf_slice(&normal));
         if (wasm_module_scan(normal_bytes, NULL, &again, &error) != OK ||
             again->import_count != module->import_count)
