@@ -4,6 +4,7 @@
 //   <folder>/<key>.so     shared object, followed by a trailer of 40 bytes:
 //                         SHA-256 of everything before it (32) | "thtrcode" (8)
 //   <folder>/<key>.lock   held with flock while some process builds <key>.so
+//   <folder>/<key>.build  folder in which it does
 //   <folder>/tools        versions of the tools that filled the cache, for nodes without them
 //
 // The folder holds code that this process will run, so it and the files must belong to this user
@@ -114,25 +115,38 @@ enum status wasm_cache_store(const char *built, const char *path, struct error *
     return status;
 }
 
-int wasm_cache_lock(const char *path, struct error *error) {
+// Opens and locks; -1 with errno set.
+static int open_locked(const char *path) {
     int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (descriptor < 0) {
-        (void)error_set_os(error, errno, "lock file %s of the code cache", path);
-        return -1;
-    }
-    while (flock(descriptor, LOCK_EX) != 0) {
+    while (descriptor >= 0 && flock(descriptor, LOCK_EX) != 0) {
         if (errno == EINTR)
             continue;
-        (void)error_set_os(error, errno, "locking %s", path);
+        int reason = errno;
         (void)close(descriptor);
+        errno = reason;
         return -1;
     }
     return descriptor;
 }
 
+int wasm_cache_lock(const char *path, struct error *error) {
+    for (;;) {
+        int descriptor = open_locked(path);
+        if (descriptor < 0) {
+            (void)error_set_os(error, errno, "lock file %s of the code cache", path);
+            return -1;
+        }
+        // The one who held it before may have removed it: then others lock a new file.
+        struct stat held, present;
+        if (fstat(descriptor, &held) == 0 && stat(path, &present) == 0 &&
+            held.st_ino == present.st_ino && held.st_dev == present.st_dev)
+            return descriptor;
+        (void)close(descriptor);
+    }
+}
+
 void wasm_cache_unlock(const char *path, int descriptor) {
-    // Removed while held: a process that waits for this inode builds nothing twice, since it looks
-    // into the cache again once it has the lock.
+    // Removed while held: whoever waits for this file sees that it is not the one of that name.
     (void)unlink(path);
     (void)close(descriptor);
 }

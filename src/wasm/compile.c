@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -111,19 +112,19 @@ struct request {
     bool only_cached;
 };
 
+// In a folder of the key's own. Whoever holds the key's lock is the only one there, so what lies in
+// it is left from a build that was killed.
 static enum status build(const struct wasm_compiler *compiler, const struct request *request,
-                         const char *path, struct error *error) {
-    char *folder = file_join(compiler->folder, "build-XXXXXX");
-    if (mkdtemp(folder) == NULL) {
-        enum status status = error_set_os(
-            error, errno, "code cache %s: cannot make a folder to build in", compiler->folder);
-        free(folder);
-        return status;
-    }
-    enum status status =
-        wasm_build(&compiler->toolchain, request->module, request->tier, folder, path, error);
+                         const char *key, const char *path, struct error *error) {
+    char folder[4096];
+    (void)snprintf(folder, sizeof folder, "%s/%s.build", compiler->folder, key);
+    enum status status = file_remove_tree(folder, error);
+    if (status == OK && mkdir(folder, 0700) != 0)
+        status = error_set_os(error, errno, "cannot make the folder %s to build in", folder);
+    if (status == OK)
+        status =
+            wasm_build(&compiler->toolchain, request->module, request->tier, folder, path, error);
     (void)file_remove_tree(folder, NULL);
-    free(folder);
     return status;
 }
 
@@ -168,7 +169,7 @@ static enum status fill_object(struct wasm_compiler *compiler, const struct requ
     // Another process may have built it while we waited.
     status = wasm_cache_load(path, module, &object->handle, &object->code, NULL);
     if (status != OK)
-        status = build(compiler, request, path, error);
+        status = build(compiler, request, object->key, path, error);
     if (status == OK && object->handle == NULL)
         status = wasm_cache_load(path, module, &object->handle, &object->code, error);
     wasm_cache_unlock(lock_path, lock);

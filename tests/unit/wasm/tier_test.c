@@ -148,6 +148,31 @@ TEST(without_tcc_there_is_no_quick_tier) {
     wasm_compiler_free(compiler);
 }
 
+TEST(what_a_killed_build_left_is_removed) {
+    const char *folder = test_folder();
+    struct wasm_compiler_config config = {.cache_folder = folder};
+    struct wasm_compiler *compiler = NULL;
+    struct error error = {0};
+    REQUIRE_OK(wasm_compiler_new(&config, &compiler, &error), error);
+    struct wasm_module *module = wat_module("(module)");
+    struct wasm_code *code = NULL;
+    REQUIRE_OK(wasm_compile(compiler, module, WASM_TIER_OPTIMISED, &code, &error), error);
+    wasm_code_unref(code);
+    char command[1024];
+    (void)snprintf(
+        command, sizeof command,
+        "cd %s && key=$(basename -s .so *.so) && mkdir $key.build && touch $key.build/m.c"
+        " && rm $key.so",
+        folder);
+    REQUIRE(system(command) == 0);
+    EXPECT_OK(wasm_compile(compiler, module, WASM_TIER_OPTIMISED, &code, &error), error);
+    wasm_code_unref(code);
+    (void)snprintf(command, sizeof command, "! ls %s | grep -qE 'build|lock'", folder);
+    EXPECT(system(command) == 0);
+    wasm_module_unref(module);
+    wasm_compiler_free(compiler);
+}
+
 // ---- parts -------------------------------------------------------------------------------------
 
 enum { MANY_FUNCTIONS = 60 };
