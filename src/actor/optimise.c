@@ -5,9 +5,12 @@
 // semantics are the same, so no chain says anything of it; the log does.
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "actor/internal.h"
 #include "base/log.h"
+
+enum { OPTIMISER_NICE = 10 };
 
 struct optimise_job {
     struct optimise_job *next;
@@ -36,6 +39,8 @@ static void job_free(struct optimise_job *job) {
 
 static void *optimiser_main(void *argument) {
     struct actor_system *system = argument;
+    // Of this thread (so it is on Linux), and of the compilers that it starts.
+    (void)setpriority(PRIO_PROCESS, 0, OPTIMISER_NICE);
     pthread_mutex_lock(&system->program_lock);
     while (!system->optimiser_ends) {
         struct optimise_job *job = system->optimise_jobs;

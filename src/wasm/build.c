@@ -107,8 +107,6 @@ static struct wasm_child child_of(const struct job *job, const char *const *argv
         .memory_bytes = job->toolchain->memory_bytes,
         .file_bytes = FILE_BYTES,
         .wall_seconds = job->toolchain->cpu_seconds * 2 + 10,
-        // Somebody waits for the quick tier; the optimised one can give way.
-        .background = job->tier == WASM_TIER_OPTIMISED && job->parts > 1,
         .cancel = job->toolchain->cancel,
     };
 }

@@ -30,7 +30,7 @@
 #include "base/file.h"
 #include "wasm/internal.h"
 
-enum { OUTPUT_BYTES_MAX = 8192, SETUP_FAILED = 125, NOT_FOUND = 127, BACKGROUND_NICE = 10 };
+enum { OUTPUT_BYTES_MAX = 8192, SETUP_FAILED = 125, NOT_FOUND = 127 };
 
 // ---- the filter of system calls ----------------------------------------------------------------
 
@@ -225,7 +225,6 @@ NO_RETURN static void become(const struct start *start) {
     fine = fine && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
            (start->rules < 0 || syscall(SYS_landlock_restrict_self, start->rules, 0) == 0);
     fine = fine && syscall(SYS_close_range, 3u, ~0u, 0u) == 0;
-    fine = fine && (!child->background || setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE) == 0);
     fine = fine && limit(RLIMIT_CORE, 0) && limit(RLIMIT_CPU, child->cpu_seconds) &&
            limit(RLIMIT_AS, child->memory_bytes) && limit(RLIMIT_FSIZE, child->file_bytes) &&
            limit(RLIMIT_NOFILE, 64) && restrict_calls();

@@ -153,8 +153,7 @@ struct wasm_child {
     uint64_t memory_bytes;
     uint64_t file_bytes;
     uint64_t wall_seconds;
-    bool background;  // gives way to other processes
-    int cancel;       // a descriptor: once it can be read, the child is ended; 0: none
+    int cancel;  // a descriptor: once it can be read, the child is ended; 0: none
 };
 // A child that runs.
 struct wasm_process {
