@@ -208,7 +208,8 @@ static struct resource_def *new_name(struct loader *loader, struct resource_def 
     }
     struct resource_def *def = abstract_resource(loader, slice_of(NULL, 0));
     def->resource.index = origin->resource.index;
-    def->origin = origin;
+    // Names of names would make chains as long as the input.
+    def->origin = origin->origin == NULL ? origin : origin->origin;
     def->visible_in = copy->scope;
     def->by_import = copy->by_import;
     return def;

@@ -122,6 +122,25 @@ TEST(doubling_component_types_are_refused) {
     EXPECT_U64(load_sections(7, &section, 0, NULL, &error), ERR_LIMIT);
 }
 
+// A resource type that is exported under a name, that under another, and so on: loading takes no
+// longer for the last than for the first.
+TEST(long_chains_of_names_are_followed_at_once) {
+    enum { NAMES = 60000 };
+    struct error error;
+    struct buf type = {0};
+    buf_append(&type, "\1\x3f\x7f\0", 4);
+    struct buf exports = {0};
+    put_u32(&exports, NAMES);
+    for (uint32_t i = 0; i < NAMES; i++) {
+        buf_append(&exports, "\0\6r", 3);
+        buf_format(&exports, "%05u", i);
+        buf_append_byte(&exports, 3);
+        put_u32(&exports, i);
+        buf_append_byte(&exports, 0);
+    }
+    EXPECT_OK(load_sections(7, &type, 11, &exports, &error), error);
+}
+
 // An empty component, instantiated more often than anything real is.
 TEST(very_many_instantiations_are_refused) {
     enum { INSTANTIATIONS = 20000 };
