@@ -39,6 +39,8 @@ void component_unref(struct component *component) {
     free(component->steps);
     free(component->functions);
     free(component->memories);
+    free(component->function_order);
+    free(component->memory_order);
     free(component->lifts);
     free(component->lowers);
     free(component->stubs);

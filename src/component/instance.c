@@ -342,23 +342,35 @@ static struct wasm_extern resolve(struct component_instance *instance, const str
     return result;
 }
 
-// Fetches the functions and memories of the plan that became available with slot `slot`, or those
-// that are ours (slot UINT32_MAX).
-static void fill(struct component_instance *instance, uint32_t slot) {
+// How far the functions and memories of the plan have been fetched, in their order.
+struct fetched {
+    uint32_t functions;
+    uint32_t memories;
+};
+
+// Fetches those that are there after `step` steps.
+static void fetch(struct component_instance *instance, struct fetched *done, uint32_t step) {
     const struct component *component = instance->linked->component;
-    for (uint32_t i = 0; i < component->function_count; i++) {
-        const struct core_ref *ref = &component->functions[i];
-        if (ref->source == CORE_EXPORT && ref->index == slot) {
-            instance->functions[i] = wasm_instance_entry(instance->cores[slot], ref->export_index);
-        } else if (ref->source != CORE_EXPORT && slot == UINT32_MAX) {
+    for (; done->functions < component->function_count; done->functions++) {
+        uint32_t number = component->function_order[done->functions];
+        const struct core_ref *ref = &component->functions[number];
+        if (core_ref_step(ref) != step) {
+            break;
+        }
+        if (ref->source == CORE_EXPORT) {
+            instance->functions[number] =
+                wasm_instance_entry(instance->cores[ref->index], ref->export_index);
+        } else {
             struct wasm_extern function = resolve(instance, ref);
-            instance->functions[i] = wasm_entry_of(&function.of.func);
+            instance->functions[number] = wasm_entry_of(&function.of.func);
         }
     }
-    for (uint32_t i = 0; i < component->memory_count; i++) {
-        if (component->memories[i].index == slot) {
-            instance->memories[i] = resolve(instance, &component->memories[i]).of.memory;
+    for (; done->memories < component->memory_count; done->memories++) {
+        uint32_t number = component->memory_order[done->memories];
+        if (core_ref_step(&component->memories[number]) != step) {
+            break;
         }
+        instance->memories[number] = resolve(instance, &component->memories[number]).of.memory;
     }
 }
 
@@ -367,7 +379,8 @@ static enum status run_steps(struct component_instance *instance, enum wasm_tier
     const struct component *component = instance->linked->component;
     struct wasm_extern *imports = xmalloc((component->most_imports + 1u) * sizeof *imports);
     enum status status = OK;
-    fill(instance, UINT32_MAX);
+    struct fetched done = {0, 0};
+    fetch(instance, &done, 0);
     for (uint32_t i = 0; i < component->step_count && status == OK; i++) {
         const struct plan_step *step = &component->steps[i];
         for (uint32_t j = 0; j < step->import_count; j++) {
@@ -379,7 +392,7 @@ static enum status run_steps(struct component_instance *instance, enum wasm_tier
             (void)error_context(error, "instantiating core module %u", step->module);
         } else {
             instance->core_count = i + 1;
-            fill(instance, i);
+            fetch(instance, &done, i + 1);
         }
     }
     free(imports);

@@ -521,6 +521,25 @@ static void load_root(struct loader *loader, struct component *target) {
     type_table_release(&loader->types);
 }
 
+// The numbers of the items, by the step after which each is there. Gives an array.
+static uint32_t *order_by_step(const struct core_ref *items, uint32_t count, uint32_t steps) {
+    uint32_t *order = xmalloc((count + 1u) * sizeof *order);
+    // Where the items of each step begin, from the counts of those before.
+    uint32_t *begins = xcalloc(steps + 2u, sizeof *begins);
+    for (uint32_t i = 0; i < count; i++) {
+        assert(core_ref_step(&items[i]) <= steps);
+        begins[core_ref_step(&items[i]) + 1]++;
+    }
+    for (uint32_t i = 0; i < steps; i++) {
+        begins[i + 1] += begins[i];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        order[begins[core_ref_step(&items[i])]++] = i;
+    }
+    free(begins);
+    return order;
+}
+
 static struct component *component_new(struct bytes *bytes) {
     struct component *component = xcalloc(1, sizeof *component);
     atomic_init(&component->references, 1);
@@ -574,6 +593,10 @@ enum status component_load(struct bytes *bytes, const struct component_limits *l
     for (int tier = 0; tier < WASM_TIER_COUNT; tier++) {
         component->codes[tier] = xcalloc(component->module_count + 1, sizeof(struct wasm_code *));
     }
+    component->function_order =
+        order_by_step(component->functions, component->function_count, component->step_count);
+    component->memory_order =
+        order_by_step(component->memories, component->memory_count, component->step_count);
     *out = component;
     return OK;
 }

@@ -28,6 +28,11 @@ struct core_ref {
     uint32_t export_index;
 };
 
+// When the item is there: before any step (0), or after step number - 1.
+static inline uint32_t core_ref_step(const struct core_ref *ref) {
+    return ref->source == CORE_EXPORT ? ref->index + 1 : 0;
+}
+
 // One core module to instantiate into slot number = position of the step.
 struct plan_step {
     uint32_t module;
@@ -142,6 +147,9 @@ struct component {
     struct core_ref *memories;
     uint32_t memory_count;
     uint32_t memory_capacity;
+    // Numbers of functions and memories in the order of core_ref_step.
+    uint32_t *function_order;
+    uint32_t *memory_order;
     struct plan_lift *lifts;
     uint32_t lift_count;
     uint32_t lift_capacity;
