@@ -26,6 +26,7 @@ RESULT = re.compile(r"^(not )?ok\b(?:\s+(\d+))?(?:\s*-?\s*(.*))?$")
 PLAN = re.compile(r"^1\.\.(\d+)")
 SKIPPED = re.compile(r"^.*: (\d+) skipped: (.*)$")
 COUNTS = re.compile(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?")
+TRANSCRIPT = os.path.join(project.ROOT, "tests", "conformance", "transcript.txt")
 FUZZ_SECONDS = os.environ.get("THEATER_FUZZ_SECONDS", "20")
 
 SANITIZERS = {
@@ -195,22 +196,35 @@ def shared_tests():
     return folder if os.path.isdir(folder) else None
 
 
-# Guests that all give the same transcript; the last two are built on WASI.
-TRANSCRIPT_GUESTS = ("c-freestanding/actor", "rust/actor", "c-wasi/actor", "rust/actor.wasi")
+# Shared guests, and what the driver must print for them: the transcript that is theirs, or one of
+# tests/conformance/transcripts. Two of them are built on WASI.
+SHARED_GUESTS = {
+    "c-freestanding/actor": "expected.txt", "rust/actor": "expected.txt",
+    "c-wasi/actor": "expected.txt", "rust/actor.wasi": "expected.txt",
+    "assemblyscript/actor": "expected.txt", "composed/composed": "composed/expected.txt",
+    "wat/flat": None, "wat/flat-mm": None}
 
 
 def conformance(totals, presets):
     """The suites, and the guests' transcript, from the data that lies beside the checkout."""
+    os.makedirs(os.path.join(project.ROOT, "build", "system-cache"), exist_ok=True)
+    guests = os.path.join(project.ROOT, "tests", "guests")
+    jobs = [transcript_job(name, preset, os.path.join(guests, name, "guest.wasm"), TRANSCRIPT)
+            for preset in presets for name in ("rust", "assemblyscript")]
     shared = shared_tests()
     if shared is None:
-        totals.skip("conformance", "its data is not beside the checkout (THEATER_SHARED_TESTS)")
-        return []
-    os.makedirs(os.path.join(project.ROOT, "build", "system-cache"), exist_ok=True)
-    jobs = []
+        totals.skip("conformance suites", "not beside the checkout (THEATER_SHARED_TESTS)")
+        return jobs
     for preset in presets:
         jobs += [suite_job(name, files, preset, tier)
                  for name, files in suites(shared) for tier in tiers()]
-        jobs += [transcript_job(guest, preset, shared) for guest in TRANSCRIPT_GUESTS]
+        for guest, expected in SHARED_GUESTS.items():
+            own = os.path.join(project.ROOT, "tests", "conformance", "transcripts",
+                               os.path.basename(guest) + ".txt")
+            jobs.append(transcript_job(
+                "shared " + guest, preset,
+                os.path.join(shared, "guests", guest + ".component.wasm"),
+                own if expected is None else os.path.join(shared, "guests", expected)))
     return jobs
 
 
@@ -274,11 +288,10 @@ def read_suite(job, totals):
                                                             job.seconds), flush=True)
 
 
-def transcript_job(guest, preset, shared):
-    return Job("conformance scripted-guest %s (%s)" % (guest, preset),
-               conformance_program("scripted-guest", preset) +
-               [os.path.join(shared, "guests", guest + ".component.wasm")],
-               read=transcript_reader(os.path.join(shared, "guests", "expected.txt")))
+def transcript_job(name, preset, component, expected):
+    return Job("conformance scripted-guest %s (%s)" % (name, preset),
+               conformance_program("scripted-guest", preset) + [component],
+               read=transcript_reader(expected))
 
 
 def transcript_reader(expected_path):

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Turns a core module made from theater.h into a component.
+// Turns a core module into a component: one made from theater.h, from the Rust crate in sdk/rust, or
+// in any other way whose exports and imports have the names and types of the canonical ABI.
 //
-//   node componentize.mjs CORE.wasm COMPONENT.wasm [--world]
+//   node componentize.mjs CORE.wasm COMPONENT.wasm [--world] [--utf16]
 //
 // The world is derived from the module itself: it imports the interfaces that the module imports, and
 // exports exactly the functions that the module exports. An interface of which only some functions are
 // exported is declared with those alone, so that the runtime can tell what the actor does not handle.
-// --world prints the world instead of writing the component. Alone, --version prints the version of
-// the tools, and --check-wit tries every world of the wit folder.
+// --world prints the world instead of writing the component. --utf16 says that the module's strings
+// are UTF-16, not UTF-8. Alone, --version prints the version of the tools, and --check-wit tries every
+// world of the wit folder.
 //
 // The encoding is done by wasm-tools, as the npm package @bytecodealliance/jco-transpile carries it.
 import fs from 'node:fs';
@@ -18,6 +20,9 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const PACKAGE = '@bytecodealliance/jco-transpile';
 const ENTRY = 'vendor/wasm-tools.js';
 const PREFIX = 'theater:simple/';
+const OPTIONS = ['--world', '--utf16'];
+const ALONE = ['--check-wit', '--version'];
+const USAGE = 'usage: node componentize.mjs CORE.wasm COMPONENT.wasm [--world] [--utf16]';
 
 class Problem extends Error {}
 
@@ -105,7 +110,8 @@ function inspect(core, interfaces) {
       throw new Problem(
         from === 'env'
           ? `the actor needs the ${kind} "${name}", which is nowhere defined (there is no C library)`
-          : `the actor imports ${from} ${name}, which is not part of ${PREFIX.slice(0, -1)}`,
+          : `the actor imports ${from} ${name}, which is not part of ${PREFIX.slice(0, -1)}` +
+              (from.startsWith('wasi') ? '; build it for a target without WASI' : ''),
       );
     }
     note(use.imports, from.slice(PREFIX.length), name, 'imports');
@@ -115,7 +121,10 @@ function inspect(core, interfaces) {
     if (parts) note(use.exports, parts[1], parts[2], 'exports');
   }
   if (!use.exports.has('actor')) {
-    throw new Problem('the actor has no init: write THEATER_INIT(function); at the end of its source');
+    throw new Problem(
+      'the actor has no init: write THEATER_INIT(function); at the end of its C source, ' +
+        'or theater::actor! { init: function } in Rust',
+    );
   }
   return use;
 }
@@ -142,7 +151,13 @@ function checkWit(tools) {
   const folder = witFolder();
   const files = fs.readdirSync(folder).filter((name) => name.endsWith('.wit')).sort();
   const texts = files.map((name) => fs.readFileSync(path.join(folder, name), 'utf8'));
-  const text = 'package theater:simple;\n' + texts.join('\n').replace(/^package theater:simple;$/gm, '');
+  const declaring = files.filter((name, i) => /^package /m.test(texts[i]));
+  if (declaring.length !== 1) {
+    // Tools that take the folder as a package refuse it when two such lines have comments.
+    throw new Problem(`one file must declare the package, not ${declaring.join(', ') || 'none'}`);
+  }
+  // The declaration comes first.
+  const text = texts.sort((a, b) => /^package /m.test(b) - /^package /m.test(a)).join('\n');
   for (const [, world] of text.matchAll(/^world ([a-z-]+) \{/gm)) {
     const embedded = tools.componentEmbed({ dummy: true, witSource: text, world });
     const found = tools.componentWit(tools.componentNew(embedded, []));
@@ -154,7 +169,9 @@ function checkWit(tools) {
 }
 
 async function main(args) {
-  const [input, output, option] = args;
+  const [input, output] = args.filter((arg) => !OPTIONS.includes(arg));
+  const unknown = [input, output].find((arg) => arg?.startsWith('--') && !ALONE.includes(arg));
+  if (unknown) throw new Problem(`unknown option ${unknown}; ${USAGE}`);
   if (input === '--check-wit') {
     checkWit(await loadWasmTools());
     return;
@@ -165,13 +182,12 @@ async function main(args) {
     console.log(`jco-transpile ${version}`);
     return;
   }
-  if (!input || (!output && option !== '--world')) {
-    throw new Problem('usage: node componentize.mjs CORE.wasm COMPONENT.wasm [--world]');
-  }
+  const isWorldOnly = args.includes('--world');
+  if (!input || (!output && !isWorldOnly)) throw new Problem(USAGE);
   const core = fs.readFileSync(input);
   const interfaces = readInterfaces(witFolder());
   const world = worldText(inspect(core, interfaces), interfaces);
-  if (option === '--world' || output === '--world') {
+  if (isWorldOnly) {
     process.stdout.write(world);
     return;
   }
@@ -180,7 +196,7 @@ async function main(args) {
     binary: core,
     witSource: world,
     world: 'actor-world',
-    stringEncoding: 'utf8',
+    stringEncoding: args.includes('--utf16') ? 'utf16' : 'utf8',
   });
   fs.writeFileSync(output, tools.componentNew(embedded, []));
 }
@@ -190,7 +206,7 @@ if (process.argv[1] && fs.realpathSync(process.argv[1]) === fileURLToPath(import
     await main(process.argv.slice(2));
   } catch (error) {
     const detail = error?.payload ?? error?.message ?? String(error);
-    console.error(`theater-cc: ${detail}`);
+    console.error(`componentize: ${detail}`);
     process.exit(1);
   }
 }

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Actors from other toolchains than ours: Rust, AssemblyScript, JavaScript. The same guest in each
+(tests/guests/README.md) does the same things as an actor.
+
+QuickJS is an engine of 1.3 MB that is compiled at first, which takes minutes: its tests run when
+THEATER_TEST_QUICKJS is set."""
+import os
+import subprocess
+
+import harness
+from harness import OK, REQUEST_FAILED, check
+
+HANDLERS = '\n[[handler]]\ntype = "runtime"\n\n[[handler]]\ntype = "message-server"\n'
+MIB = 1 << 20
+GROWN = "%d bytes, sum %d" % (MIB, sum(at % 251 for at in range(4, MIB)))
+FIRST_START_S = 900
+
+
+def built(folder):
+    """The component of a folder that commits none."""
+    component = os.path.join(harness.ROOT, "build", "guests", os.path.basename(folder) + ".wasm")
+    os.makedirs(os.path.dirname(component), exist_ok=True)
+    made = subprocess.run([os.path.join(harness.ROOT, "script", "build-guest"),
+                           os.path.join(harness.ROOT, folder), component],
+                          capture_output=True, text=True, check=False)
+    if made.returncode == 77:
+        raise harness.Skip(made.stderr.strip())
+    check(made.returncode == 0, "%s builds" % folder, made.stdout, made.stderr)
+    return component
+
+
+def requests(t, component, *messages, options=()):
+    argv = ["run", t.manifest(component, HANDLERS), "--id", "hager", *options]
+    for message in messages:
+        argv += ["--request", message]
+    return t.run(*argv, "--until-idle", limit=FIRST_START_S)
+
+
+def life(t, component):
+    """init, send, request, late reply, error, state there and back, text that is not ASCII."""
+    run = requests(t, component, "abc", "async", "upper:grüße – ß 🎭", "grow", "size",
+                   options=("--send", "hello"))
+    run.expect(OK, out=["cba", "later", "GRÜSSE – SS 🎭", "grown", GROWN],
+               err=["init: hager", "send #1: 5 bytes", "outstanding: 1", "GRÜSSE – SS 🎭"])
+    t.run("chain", "verify").expect(OK)
+
+
+def error(t, component):
+    """An error of the guest reaches the requester, and the actor goes on with its old state."""
+    run = requests(t, component, "grow", "fail", "size")
+    run.expect(REQUEST_FAILED, out=["grown", GROWN], err="nicht möglich: ✗")
+
+
+def trap(t, component, text):
+    """What the language does when it gives up is a crash, and its words are in the log."""
+    run = requests(t, component, "abc", "trap")
+    run.expect(REQUEST_FAILED, out=["cba"], err=["über die Grenze", text])
+    t.run("chain", "verify").expect(OK)
+
+
+def refused_init(t, component):
+    run = t.run("run", t.manifest(component, HANDLERS), "--id", "fail", "--until-idle",
+                limit=FIRST_START_S)
+    run.expect(harness.ERROR, out=[], err="refused: fail")
+
+
+def call(t, component):
+    """theater inspect and theater call on it."""
+    run = t.run("inspect", component).expect(OK)
+    check("can run here" in run.out, "inspect says that it can run", run)
+    run = t.run("call", component, 'actor.init(some([7, 0, 0, 0, 9]), ("ä☃"))', limit=FIRST_START_S)
+    run.expect(OK, out=["ok((some([7, 0, 0, 0])))"], err="init: ä☃")
+    run = t.run("call", component, 'handle-request(none, ("id", [1, 2, 3]))', limit=FIRST_START_S)
+    run.expect(OK, out=["ok((some([1, 0, 0, 0]), (some([3, 2, 1]))))"])
+
+
+def test_rust_actor(t):
+    life(t, harness.guest("rust/guest.wasm"))
+
+
+def test_rust_error(t):
+    error(t, harness.guest("rust/guest.wasm"))
+
+
+def test_rust_panic(t):
+    trap(t, harness.guest("rust/guest.wasm"), "panicked at")
+
+
+def test_rust_init_refuses(t):
+    refused_init(t, harness.guest("rust/guest.wasm"))
+
+
+def test_rust_call_and_inspect(t):
+    call(t, harness.guest("rust/guest.wasm"))
+
+
+def test_assemblyscript_actor(t):
+    life(t, harness.guest("assemblyscript/guest.wasm"))
+
+
+def test_assemblyscript_error(t):
+    error(t, harness.guest("assemblyscript/guest.wasm"))
+
+
+def test_assemblyscript_throw(t):
+    trap(t, harness.guest("assemblyscript/guest.wasm"), "abort:")
+
+
+def test_assemblyscript_init_refuses(t):
+    refused_init(t, harness.guest("assemblyscript/guest.wasm"))
+
+
+def test_assemblyscript_call_and_inspect(t):
+    call(t, harness.guest("assemblyscript/guest.wasm"))
+
+
+def test_rust_counter_does_what_its_readme_says(t):
+    run = t.run("run", harness.example("rust-counter"), "--state", "41", "--request", "increment",
+                "--request", "get", "--request", "no", "--until-idle")
+    run.expect(REQUEST_FAILED, out=["42", "42"], err=["starts at 41", "unknown action"])
+
+
+if __name__ == "__main__":
+    harness.main(globals())
