@@ -211,6 +211,8 @@ def conformance(totals, presets):
     guests = os.path.join(project.ROOT, "tests", "guests")
     jobs = [transcript_job(name, preset, os.path.join(guests, name, "guest.wasm"), TRANSCRIPT)
             for preset in presets for name in ("rust", "assemblyscript")]
+    if "release" in presets:
+        jobs += quickjs_job(totals)
     shared = shared_tests()
     if shared is None:
         totals.skip("conformance suites", "not beside the checkout (THEATER_SHARED_TESTS)")
@@ -232,6 +234,21 @@ def tiers():
     """Options of theater-conformance, for each tier of code that there is here."""
     has_quick = os.uname().machine == "x86_64" and shutil.which("tcc") is not None
     return [[], ["--quick"]] if has_quick else [[]]
+
+
+def quickjs_job(totals):
+    """The guest in JavaScript, which is too large to be committed, where it can be built."""
+    component = os.path.join(project.ROOT, "build", "guests", "quickjs-transcript.wasm")
+    os.makedirs(os.path.dirname(component), exist_ok=True)
+    made = subprocess.run(["script/build-guest", "tests/guests/quickjs", component],
+                          cwd=project.ROOT, capture_output=True, text=True, check=False)
+    if made.returncode == 77:
+        totals.skip("conformance scripted-guest quickjs", made.stderr.strip())
+    elif made.returncode != 0:
+        totals.fail("tests/guests/quickjs builds", made.stderr.splitlines())
+    else:
+        return [transcript_job("quickjs", "release", component, TRANSCRIPT)]
+    return []
 
 
 def conformance_program(name, preset):

@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Actors from other toolchains than ours: Rust, AssemblyScript, JavaScript. The same guest in each
-(tests/guests/README.md) does the same things as an actor.
-
-QuickJS is an engine of 1.3 MB that is compiled at first, which takes minutes: its tests run when
-THEATER_TEST_QUICKJS is set."""
+(tests/guests/README.md) does the same things as an actor."""
 import os
 import subprocess
 
 import harness
 from harness import OK, REQUEST_FAILED, check
 
-HANDLERS = '\n[[handler]]\ntype = "runtime"\n\n[[handler]]\ntype = "message-server"\n'
+HANDLERS = "".join('\n[[handler]]\ntype = "%s"\n' % name
+                   for name in ("runtime", "message-server", "timing", "random"))
 MIB = 1 << 20
 GROWN = "%d bytes, sum %d" % (MIB, sum(at % 251 for at in range(4, MIB)))
 FIRST_START_S = 900
 
 
 def built(folder):
-    """The component of a folder that commits none."""
+    """The component of a folder that commits none: built once, and again when its source is newer."""
+    source = harness.find(folder, "*.js")
     component = os.path.join(harness.ROOT, "build", "guests", os.path.basename(folder) + ".wasm")
+    if os.path.exists(component) and os.path.getmtime(component) > os.path.getmtime(source):
+        return component
     os.makedirs(os.path.dirname(component), exist_ok=True)
     made = subprocess.run([os.path.join(harness.ROOT, "script", "build-guest"),
                            os.path.join(harness.ROOT, folder), component],
@@ -86,6 +87,18 @@ def test_rust_panic(t):
     trap(t, harness.guest("rust/guest.wasm"), "panicked at")
 
 
+def test_rust_bindings(t):
+    run = requests(t, harness.guest("rust/guest.wasm"), "abc", "bindings", "end").expect(OK)
+    lines = run.out.splitlines()
+    check(lines[0] == "cba" and lines[2] == "dne", "the other requests are answered", run)
+    told = lines[1].split("; ")
+    check(told[:7] == ["hager keeps [1, 0, 0, 0]", "slept true", "5 bytes", "range 1099511627776",
+                       "no range true", "float true", "uuid 36"], "what the calls give", run)
+    for line, name in zip(told[7:], ("nobody", "nobody", "no-channel", "no-request")):
+        check(name in line, "the error names %s" % name, line)
+    t.run("chain", "verify").expect(OK)
+
+
 def test_rust_init_refuses(t):
     refused_init(t, harness.guest("rust/guest.wasm"))
 
@@ -114,10 +127,48 @@ def test_assemblyscript_call_and_inspect(t):
     call(t, harness.guest("assemblyscript/guest.wasm"))
 
 
+def test_javascript_actor(t):
+    life(t, built("tests/guests/quickjs"))
+
+
+def test_javascript_error(t):
+    error(t, built("tests/guests/quickjs"))
+
+
+def test_javascript_exception_is_an_error(t):
+    run = requests(t, built("tests/guests/quickjs"), "grow", "trap", "size")
+    run.expect(REQUEST_FAILED, out=["grown", GROWN], err="über die Grenze")
+
+
+def test_javascript_wrong_result_is_a_crash(t):
+    """The engine cannot lower it and panics; what it writes to its standard error is logged."""
+    run = requests(t, built("tests/guests/quickjs"), "abc", "crash")
+    run.expect(REQUEST_FAILED, out=["cba"], err=["expected array", "crashed"])
+    t.run("chain", "verify").expect(OK)
+
+
+def test_javascript_init_refuses(t):
+    refused_init(t, built("tests/guests/quickjs"))
+
+
+def test_javascript_call_and_inspect(t):
+    call(t, built("tests/guests/quickjs"))
+
+
 def test_rust_counter_does_what_its_readme_says(t):
     run = t.run("run", harness.example("rust-counter"), "--state", "41", "--request", "increment",
                 "--request", "get", "--request", "no", "--until-idle")
     run.expect(REQUEST_FAILED, out=["42", "42"], err=["starts at 41", "unknown action"])
+
+
+def test_javascript_counter_does_what_its_readme_says(t):
+    manifest = t.manifest(built("examples/js-counter"), HANDLERS)
+    run = t.run("run", manifest, "--state", '{"count":40}', "--send", "hello",
+                "--request", '{"action":"increment"}', "--request", '{"action":"no"}',
+                "--request", "no JSON", "--until-idle", limit=FIRST_START_S)
+    run.expect(REQUEST_FAILED, out=['{"count":42}'],
+               err=["starts at 40", "count is 41 after a message of 5 bytes", "unknown action",
+                    "unexpected token"])
 
 
 if __name__ == "__main__":

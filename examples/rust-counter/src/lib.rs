@@ -5,7 +5,8 @@ use theater::{actor, runtime, Answer, State};
 
 fn read_count(state: &State) -> Result<u64, String> {
     let text = String::from_utf8_lossy(state.as_deref().unwrap_or(b"0"));
-    text.parse().map_err(|_| format!("the state must be a number, not \"{text}\""))
+    text.parse()
+        .map_err(|_| format!("the state must be a number, not \"{text}\""))
 }
 
 fn write_count(count: u64) -> State {
@@ -20,7 +21,10 @@ fn on_init(state: State, own_id: String) -> Result<State, String> {
 
 fn on_send(state: State, message: Vec<u8>) -> Result<State, String> {
     let count = read_count(&state)? + 1;
-    runtime::log(&format!("count is {count} after a message of {} bytes", message.len()));
+    runtime::log(&format!(
+        "count is {count} after a message of {} bytes",
+        message.len()
+    ));
     Ok(write_count(count))
 }
 

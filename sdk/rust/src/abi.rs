@@ -21,7 +21,11 @@ pub unsafe fn realloc(old: *mut u8, old_size: usize, align: usize, size: usize) 
     let place = if old_size == 0 {
         alloc(layout)
     } else {
-        grow(old, Layout::from_size_align_unchecked(old_size, align), size)
+        grow(
+            old,
+            Layout::from_size_align_unchecked(old_size, align),
+            size,
+        )
     };
     if place.is_null() {
         handle_alloc_error(layout);
@@ -32,7 +36,9 @@ pub unsafe fn realloc(old: *mut u8, old_size: usize, align: usize, size: usize) 
 /// Called at the start of every export: from the first one on, panics are logged.
 pub fn enter() {
     static HOOK: Once = Once::new();
-    HOOK.call_once(|| std::panic::set_hook(Box::new(|panic| crate::runtime::log(&panic.to_string()))));
+    HOOK.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| crate::runtime::log(&panic.to_string())))
+    });
 }
 
 /// Takes over a list of bytes that `realloc` made room for.
@@ -74,7 +80,10 @@ struct Area {
     lent: Vec<Vec<u8>>,
 }
 
-static mut AREA: Area = Area { words: [0; WORDS], lent: Vec::new() };
+static mut AREA: Area = Area {
+    words: [0; WORDS],
+    lent: Vec::new(),
+};
 
 impl Area {
     fn put_bytes(&mut self, at: usize, bytes: Vec<u8>) {

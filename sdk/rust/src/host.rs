@@ -32,7 +32,10 @@ unsafe fn eight_bytes(area: [u64; 2]) -> Result<u64, String> {
     if area[0] as u8 == 0 {
         return Ok(area[1]);
     }
-    Err(take_string(area[1] as u32 as usize, (area[1] >> 32) as usize))
+    Err(take_string(
+        area[1] as u32 as usize,
+        (area[1] >> 32) as usize,
+    ))
 }
 
 /// `[[handler]] type = "runtime"`
@@ -61,7 +64,12 @@ pub mod runtime {
         let given = data.unwrap_or_default();
         let mut area = Area::default();
         unsafe {
-            host_shutdown(data.is_some() as u32, given.as_ptr(), given.len(), &mut area);
+            host_shutdown(
+                data.is_some() as u32,
+                given.as_ptr(),
+                given.len(),
+                &mut area,
+            );
             text_or_nothing(area)
         }
     }
@@ -114,7 +122,15 @@ pub mod message_server {
 
     fn call(sender: Sender, id: &str, message: &[u8]) -> Area {
         let mut area = Area::default();
-        unsafe { sender(id.as_ptr(), id.len(), message.as_ptr(), message.len(), &mut area) };
+        unsafe {
+            sender(
+                id.as_ptr(),
+                id.len(),
+                message.as_ptr(),
+                message.len(),
+                &mut area,
+            )
+        };
         area
     }
 
@@ -162,7 +178,10 @@ pub mod message_server {
             // The list was allocated as that many pairs of words, so a Vec of pairs can free it.
             let (place, count) = (area[0] as *mut [u32; 2], area[1] as usize);
             let pairs = Vec::from_raw_parts(place, count, count);
-            pairs.iter().map(|pair| take_string(pair[0] as usize, pair[1] as usize)).collect()
+            pairs
+                .iter()
+                .map(|pair| take_string(pair[0] as usize, pair[1] as usize))
+                .collect()
         }
     }
 

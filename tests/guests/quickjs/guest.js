@@ -60,6 +60,7 @@ export const messageServerClient = {
     }
     if (text === 'fail') throw 'nicht möglich: ✗';
     if (text === 'trap') throw new Error('über die Grenze');
+    if (text === 'crash') return 'no tuple';
     if (text === 'size') return [null, [encode(describe(state))]];
     if (text === 'grow') return [writeCount(count, 1 << 20), [encode('grown')]];
     if (text.startsWith('upper:')) {

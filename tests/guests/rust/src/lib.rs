@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The test guest of tests/guests/README.md, "Guests from other toolchains", in Rust.
-use theater::{actor, message_server, runtime, Answer, ChannelAccept, State};
+use theater::{actor, message_server, random, runtime, timing, Answer, ChannelAccept, State};
 
 /// The count stands in the first four bytes of the state; what follows is ballast.
 fn read_count(state: &State) -> u32 {
@@ -46,6 +46,29 @@ fn describe(state: &State) -> String {
     format!("{} bytes, sum {sum}", bytes.len())
 }
 
+/// Calls what the rest of the guest does not, and says what came back, where that is always the same.
+fn try_bindings() -> Result<String, String> {
+    let start = timing::now();
+    timing::sleep(2)?;
+    timing::deadline(start)?;
+    let has_slept = timing::now() >= start + 2;
+    let float = random::random_float()?;
+    let lines = [
+        format!("{} keeps {:?}", runtime::own_id(), runtime::get_state()),
+        format!("slept {has_slept}"),
+        format!("{} bytes", random::random_bytes(5)?.len()),
+        format!("range {}", random::random_range(1 << 40, (1 << 40) + 1)?),
+        format!("no range {}", random::random_range(4, 3).is_err()),
+        format!("float {}", (0.0..1.0).contains(&float)),
+        format!("uuid {}", random::generate_uuid()?.len()),
+        message_server::request("nobody", b"x").unwrap_err(),
+        message_server::open_channel("nobody", b"x").unwrap_err(),
+        message_server::close_channel("no-channel").unwrap_err(),
+        message_server::cancel_request("no-request").unwrap_err(),
+    ];
+    Ok(lines.join("; "))
+}
+
 fn on_request(state: State, id: String, mut message: Vec<u8>) -> Answer<Option<Vec<u8>>> {
     let count = read_count(&state) + 1;
     match &message[..] {
@@ -59,6 +82,8 @@ fn on_request(state: State, id: String, mut message: Vec<u8>) -> Answer<Option<V
         }
         b"fail" => return Err("nicht möglich: ✗".to_string()),
         b"trap" => panic!("über die Grenze"),
+        b"bindings" => return Ok((None, Some(try_bindings()?.into_bytes()))),
+        b"end" => runtime::shutdown(Some(b"bye"))?,
         b"size" => return Ok((None, Some(describe(&state).into_bytes()))),
         b"grow" => return Ok((ballast(count, 1 << 20), Some(b"grown".to_vec()))),
         _ => {}
