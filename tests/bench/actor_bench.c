@@ -537,7 +537,7 @@ int main(int argc, char **argv) {
             bench_messages(10, 1);
         }
         if (strcmp(section, "sustained") == 0) {
-            bench_messages(60, 0);
+            bench_messages(60, 1);
         }
         if (all || strcmp(section, "requests") == 0) {
             bench_requests();
