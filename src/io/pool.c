@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -43,6 +44,11 @@ static struct work *take(struct io_pool *pool) {
 
 static void *thread_main(void *argument) {
     struct io_pool *pool = argument;
+    // A file larger than the system permits is an error of one write, not the end of the process.
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         struct work *work = take(pool);

@@ -2,9 +2,14 @@
 // The threads for work that may block.
 #include "io/pool.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "test.h"
 
 enum { WORK = 2000 };
@@ -79,6 +84,32 @@ TEST(one_thread_keeps_the_order) {
     io_pool_free(pool);
     EXPECT(!order.is_broken);
     EXPECT_U64(order.next, WORK);
+}
+
+static void write_too_much(void *argument) {
+    int handle = *(const int *)argument;
+    bool is_refused = pwrite(handle, "x", 1, 1 << 20) == -1 && errno == EFBIG;
+    atomic_store(&done, is_refused ? 1 : 0);
+}
+
+TEST(a_file_over_the_limit_of_the_process_is_an_error_and_no_more) {
+    char *path = file_join(test_folder(), "large");
+    int handle = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    REQUIRE(handle >= 0);
+    struct rlimit before;
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    struct rlimit low = {.rlim_cur = 1 << 16, .rlim_max = before.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &low) == 0);
+    struct io_pool *pool = NULL;
+    struct error error = {0};
+    REQUIRE_OK(io_pool_new(1, &pool, &error), error);
+    atomic_store(&done, 0);
+    io_pool_submit(pool, write_too_much, &handle);
+    io_pool_free(pool);
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    EXPECT_U64(atomic_load(&done), 1);
+    close(handle);
+    free(path);
 }
 
 int main(void) {
