@@ -102,6 +102,11 @@ static bool give_case(struct component_call *call, uint32_t which, const struct 
     return item != NULL && host_copy(call, bytes_slice(other), item);
 }
 
+// A method or scheme of the guest's own. What a request keeps is bounded, as its path is.
+static bool is_other(struct slice text) {
+    return text.size <= TEXT_MOST_BYTES && wasi_is_token(text);
+}
+
 static bool get_method(struct component_call *call, const struct value *args,
                        struct value *result) {
     const struct request *request = request_of(call, &args[0]);
@@ -114,12 +119,12 @@ static bool set_method(struct component_call *call, const struct value *args,
     if (request == NULL) {
         return false;
     }
-    bool is_other = args[1].which == OTHER_METHOD;
-    if (is_other && !wasi_is_token(host_bytes(args[1].items))) {
+    bool has_text = args[1].which == OTHER_METHOD;
+    if (has_text && !is_other(host_bytes(args[1].items))) {
         return answer(false, result);
     }
     bytes_unref(request->other_method);
-    request->other_method = is_other ? bytes_copy(host_bytes(args[1].items)) : NULL;
+    request->other_method = has_text ? bytes_copy(host_bytes(args[1].items)) : NULL;
     request->method = args[1].which;
     return answer(true, result);
 }
@@ -143,13 +148,13 @@ static bool set_scheme(struct component_call *call, const struct value *args,
         return false;
     }
     bool has = args[1].which == 1;
-    bool is_other = has && args[1].items->which == OTHER_SCHEME;
-    struct slice other = is_other ? host_bytes(args[1].items->items) : slice_of(NULL, 0);
-    if (is_other && !wasi_is_token(other)) {
+    bool has_text = has && args[1].items->which == OTHER_SCHEME;
+    struct slice other = has_text ? host_bytes(args[1].items->items) : slice_of(NULL, 0);
+    if (has_text && !is_other(other)) {
         return answer(false, result);
     }
     bytes_unref(request->other_scheme);
-    request->other_scheme = is_other ? bytes_copy(other) : NULL;
+    request->other_scheme = has_text ? bytes_copy(other) : NULL;
     request->has_scheme = has;
     request->scheme = has ? args[1].items->which : 0;
     return answer(true, result);
