@@ -122,6 +122,9 @@ enum status actor_call_export(struct actor_system *system, const struct actor_ca
 const char *actor_id(const struct actor *self);
 const struct manifest *actor_manifest(const struct actor *self);
 const struct permissions *actor_permissions(const struct actor *self);  // in effect
+// The widest folder around `path`, one of the permitted ones, that a policy names: the actor's own
+// or that of an actor above it. NULL: none does. Lasts as long as the actor.
+const char *actor_folder_around(const struct actor *self, const char *path);
 struct env *actor_env(const struct actor *self);
 // Space that the host room keeps with the actor (seeded generator and so on): created zeroed on
 // first use, freed with the actor.

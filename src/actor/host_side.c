@@ -6,6 +6,7 @@
 
 #include "actor/internal.h"
 #include "base/log.h"
+#include "manifest/paths.h"
 
 const char *actor_id(const struct actor *self) {
     return self->head.id;
@@ -17,6 +18,21 @@ const struct manifest *actor_manifest(const struct actor *self) {
 
 const struct permissions *actor_permissions(const struct actor *self) {
     return &self->authority->effective;
+}
+
+const char *actor_folder_around(const struct actor *self, const char *path) {
+    const char *found = NULL;
+    // Up to the root actor: whoever stands above says what those below are held to.
+    for (const struct authority *at = self->authority; at->program != NULL; at = at->parent) {
+        const struct permission_list *folders = &at->program->manifest->policy.file_system.paths;
+        for (uint32_t i = 0; i < folders->count; i++) {
+            bool is_around = path_is_beneath(folders->items[i], path);
+            found = is_around && (found == NULL || strlen(folders->items[i]) < strlen(found))
+                        ? folders->items[i]
+                        : found;
+        }
+    }
+    return found;
 }
 
 struct env *actor_env(const struct actor *self) {

@@ -224,10 +224,11 @@ bool wasi_needs(struct component_call *call, enum manifest_handler_type handler)
     const struct manifest *manifest = actor_manifest(self);
     const char *type = manifest_handler_name(handler);
     if (manifest_find_handler(manifest, handler) == NULL) {
+        // By its name: who asked the actor hears of the trap, and gets no path of the host.
         return component_call_trap(call,
                                    "the component called %s, which the manifest does not grant; "
-                                   "add [[handler]] type = \"%s\" to %s",
-                                   function->record_name, type, manifest->file);
+                                   "add [[handler]] type = \"%s\" to the manifest of %s",
+                                   function->record_name, type, manifest->name);
     }
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         if (kinds[i].handler == handler && !actor_permissions(self)->allowed[kinds[i].kind]) {

@@ -57,6 +57,11 @@ static void run_job(struct actor_job *actor_job) {
 
 static void release_job(struct actor_job *actor_job) {
     struct wasi_file_job *job = job_of(actor_job);
+    bool has_made = job->text != NULL && job->failure == WASI_FAILURE_COUNT;
+    if (job->operate == wasi_file_make_temporary && has_made) {
+        // The actor was stopped meanwhile: nobody took the folder.
+        (void)rmdir(job->text);
+    }
     wasi_file_unref(job->file);
     wasi_file_unref(job->other);
     wasi_file_unref(job->opened);

@@ -104,7 +104,9 @@ struct wasi_file_job *wasi_file_job_new(bool (*operate)(struct wasi_file_job *jo
                                         struct wasi_file *file, struct wasi_file *other);
 
 // Operations. Paths are relative to `file` (and `other_path` to `other`).
-bool wasi_file_open_root(struct wasi_file_job *job);  // path: of the host
+// path: of the host; other_path: the folder around it that is what it is by the operator's word,
+// the path or a beginning of it, and from which on no symbolic link may stand; NULL: all of it.
+bool wasi_file_open_root(struct wasi_file_job *job);
 bool wasi_file_open(struct wasi_file_job *job);
 bool wasi_file_read(struct wasi_file_job *job);
 bool wasi_file_write(struct wasi_file_job *job);

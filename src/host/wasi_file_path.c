@@ -6,9 +6,9 @@
 // that handle and the last name, which has no "/" and is not "..", and is never followed.
 #include "host/wasi_file_path.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,8 +80,26 @@ static bool keep_opened(struct wasi_file_job *job, int handle) {
     return true;
 }
 
+// Beneath `other_path` another actor may have put links: none is followed.
 bool wasi_file_open_root(struct wasi_file_job *job) {
-    return keep_opened(job, open(job->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const char *around = job->other_path != NULL ? job->other_path : job->path;
+    if (strncmp(job->path, around, strlen(around)) != 0) {
+        errno = EPERM;
+        return false;
+    }
+    int handle = open(around, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const char *rest = job->path + strlen(around);
+    rest += strspn(rest, "/");
+    if (handle < 0 || rest[0] == '\0') {
+        return keep_opened(job, handle);
+    }
+    struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+    int inner = (int)syscall(SYS_openat2, handle, rest, &how, sizeof how);
+    int code = errno;
+    close(handle);
+    errno = code;
+    return keep_opened(job, inner);
 }
 
 bool wasi_file_open(struct wasi_file_job *job) {
@@ -295,14 +313,84 @@ bool wasi_file_make_temporary(struct wasi_file_job *job) {
     return mkdtemp(job->text) != NULL;
 }
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk) {
-    (void)info;
-    (void)walk;
-    // What cannot be removed stays, and what follows is tried all the same.
-    (void)(type == FTW_DP || type == FTW_DNR || type == FTW_D ? rmdir(path) : unlink(path));
-    return 0;
+// What is beneath a folder is removed by handles, never by a path: another actor that may write
+// around it cannot lead the node out with a link. A guest's tree may be deeper than any path or the
+// number of handles, so a folder that is not empty is moved up to the top and emptied there.
+struct removal {
+    int top;
+    uint64_t moved;
+    bool has_progress;
+};
+
+static bool is_dot(const char *name) {
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+// Takes the handle; NULL: there was none.
+static DIR *stream_of(int handle) {
+    DIR *stream = handle >= 0 ? fdopendir(handle) : NULL;
+    if (stream == NULL && handle >= 0) {
+        close(handle);
+    }
+    return stream;
+}
+
+// NULL: it is no folder that can be listed, or lies on another file system.
+static DIR *open_entries(int folder, const char *name) {
+    struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
+    return stream_of((int)syscall(SYS_openat2, folder, name, &how, sizeof how));
+}
+
+static bool remove_entry(int folder, const char *name) {
+    return unlinkat(folder, name, 0) == 0 || unlinkat(folder, name, AT_REMOVEDIR) == 0;
+}
+
+// Empties a folder of the top one; what cannot be removed stays.
+static void empty(struct removal *removal, const char *name) {
+    DIR *stream = open_entries(removal->top, name);
+    const struct dirent *entry = NULL;
+    while (stream != NULL && (entry = readdir(stream)) != NULL) {
+        if (is_dot(entry->d_name)) {
+            continue;
+        }
+        bool is_gone = remove_entry(dirfd(stream), entry->d_name);
+        for (int i = 0; i < TRIES && !is_gone; i++) {
+            char place[32];
+            (void)snprintf(place, sizeof place, ".%llx", (unsigned long long)removal->moved++);
+            // What stands there already goes as well: at worst it goes now.
+            is_gone = renameat(dirfd(stream), entry->d_name, removal->top, place) == 0;
+        }
+        removal->has_progress = removal->has_progress || is_gone;
+    }
+    if (stream != NULL) {
+        closedir(stream);
+    }
 }
 
 bool wasi_file_remove_tree(struct wasi_file_job *job) {
-    return nftw(job->path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) == 0;
+    DIR *stream = stream_of(open(job->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct removal removal = {.top = stream != NULL ? dirfd(stream) : -1, .has_progress = true};
+    while (stream != NULL && removal.has_progress) {
+        removal.has_progress = false;
+        rewinddir(stream);
+        const struct dirent *entry = NULL;
+        while ((entry = readdir(stream)) != NULL) {
+            if (is_dot(entry->d_name)) {
+                continue;
+            }
+            char name[sizeof entry->d_name];
+            memcpy(name, entry->d_name, strlen(entry->d_name) + 1);
+            bool is_gone = remove_entry(removal.top, name);
+            if (!is_gone) {
+                empty(&removal, name);
+                is_gone = remove_entry(removal.top, name);
+            }
+            removal.has_progress = removal.has_progress || is_gone;
+        }
+    }
+    if (stream != NULL) {
+        closedir(stream);
+    }
+    return rmdir(job->path) == 0;
 }

@@ -12,11 +12,13 @@ static uint32_t flags_of(const struct permissions *permissions) {
 }
 
 // Opens a folder of the host and adds (descriptor, name) to the list. False: trapped.
-static bool add_folder(struct component_call *call, const char *path, const char *name,
-                       struct value *pair) {
+// `around` is as other_path of wasi_file_open_root.
+static bool add_folder(struct component_call *call, const char *path, const char *around,
+                       const char *name, struct value *pair) {
     const struct permissions *permissions = actor_permissions(host_self(call));
     struct wasi_file_job *job = wasi_file_job_new(wasi_file_open_root, NULL, NULL);
     job->path = xstrdup(path);
+    job->other_path = around != NULL ? xstrdup(around) : NULL;
     job->flags = flags_of(permissions);
     enum wasi_failure failure = WASI_IO;
     enum wasi_outcome outcome = wasi_file_run(call, job, &failure);
@@ -93,7 +95,9 @@ static bool get_directories(struct component_call *call, const struct value *arg
         const char *path =
             is_new ? temporary_folder(call) : permissions->file_system.paths.items[i];
         const char *name = is_new ? "/" : name_of(block->filesystem.path, path);
-        if (path == NULL || !add_folder(call, path, name, pair)) {
+        // Who may write in a folder may not lead its children out of it with a link.
+        const char *around = is_new || path == NULL ? NULL : actor_folder_around(self, path);
+        if (path == NULL || !add_folder(call, path, around, name, pair)) {
             return false;
         }
         items[i] = (struct value){.items = pair, .count = 2};

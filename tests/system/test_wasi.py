@@ -276,6 +276,18 @@ def test_the_policy_narrows_the_folder(t):
     check(lines[1].startswith("errno ") and lines[2].startswith("errno "), "nothing else", run)
 
 
+def test_a_link_in_the_permitted_folder_leads_nowhere(t):
+    """Who may write in "box" could else have a child opened anywhere by a link of that name."""
+    t.write("outside/secret", "x")
+    os.makedirs(os.path.join(t.folder, "box"))
+    os.symlink("../outside", os.path.join(t.folder, "box", "out"))
+    policy = ('[permission_policy.file_system]\ntype = "restrict"\n'
+              'config = { read = true, write = true, execute = false, allowed_paths = ["box"] }\n')
+    text = '[[handler]]\ntype = "filesystem"\npath = "box/out"\nallowed_commands = []\n' + policy
+    t.requests(wasi(t, text), "read secret").expect(
+        harness.ERROR, err="the folder of handler.filesystem cannot be opened: loop")
+
+
 def test_the_policy_may_forbid_files(t):
     t.write("box/a", "x")
     policy = '[permission_policy.file_system]\ntype = "disallow"\n'

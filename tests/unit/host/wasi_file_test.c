@@ -217,6 +217,65 @@ TEST(a_tree_is_removed_without_what_its_links_name) {
     free(kept);
 }
 
+static enum wasi_failure open_beneath(const char *name, const char *around) {
+    struct wasi_file_job *job = wasi_file_job_new(wasi_file_open_root, NULL, NULL);
+    job->path = below(name);
+    job->other_path = around != NULL ? below(around) : NULL;
+    job->flags = WASI_FLAG_READ;
+    enum wasi_failure failure = run(job);
+    actor_job_unref(&job->job);
+    return failure;
+}
+
+TEST(a_permitted_folder_is_not_reached_over_a_link_in_it) {
+    make_folder("outside");
+    make_folder("granted");
+    make_folder("granted/inner");
+    make_folder("granted/inner/most");
+    make_link("../outside", "granted/out");
+    make_link("inner", "granted/within");
+    make_link("granted", "shortcut");
+    EXPECT_U64(open_beneath("granted/inner/most", "granted"), WASI_FAILURE_COUNT);
+    EXPECT_U64(open_beneath("granted", "granted"), WASI_FAILURE_COUNT);
+    // The operator's own links are followed.
+    EXPECT_U64(open_beneath("shortcut/inner", "shortcut"), WASI_FAILURE_COUNT);
+    EXPECT_U64(open_beneath("granted/out", NULL), WASI_FAILURE_COUNT);
+    EXPECT_U64(open_beneath("granted/out", "granted"), WASI_LOOP);
+    EXPECT_U64(open_beneath("granted/within/most", "granted"), WASI_LOOP);
+    EXPECT_U64(open_beneath("granted/inner", "outside"), WASI_NOT_PERMITTED);
+}
+
+TEST(a_tree_deeper_than_any_path_is_removed) {
+    make_folder("deep");
+    struct wasi_file *root = open_root("deep");
+    int at = dup(root->handle);
+    for (int i = 0; i < 6000; i++) {
+        REQUIRE(mkdirat(at, "a", 0755) == 0);
+        REQUIRE(symlinkat("..", at, ".0") == 0);
+        int next = openat(at, "a", O_RDONLY | O_DIRECTORY);
+        REQUIRE(next >= 0);
+        close(at);
+        at = next;
+    }
+    close(at);
+    wasi_file_unref(root);
+    struct wasi_file_job *job = wasi_file_job_new(wasi_file_remove_tree, NULL, NULL);
+    job->path = below("deep");
+    EXPECT_U64(run(job), WASI_FAILURE_COUNT);
+    EXPECT(access(job->path, F_OK) != 0);
+    actor_job_unref(&job->job);
+}
+
+TEST(a_temporary_folder_that_nobody_takes_is_removed) {
+    struct wasi_file_job *job = wasi_file_job_new(wasi_file_make_temporary, NULL, NULL);
+    REQUIRE(run(job) == WASI_FAILURE_COUNT);
+    char *path = xstrdup(job->text);
+    EXPECT(access(path, F_OK) == 0);
+    actor_job_unref(&job->job);
+    EXPECT(access(path, F_OK) != 0);
+    free(path);
+}
+
 int main(void) {
     return test_main();
 }
