@@ -15,6 +15,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -115,13 +116,20 @@ enum status wasm_cache_store(const char *built, const char *path, struct error *
     return status;
 }
 
-// Opens and locks; -1 with errno set.
-static int open_locked(const char *path) {
+// How often a lock that somebody else holds is tried: flock cannot wait for a descriptor as well.
+enum { LOCK_RETRY_MS = 50 };
+
+// Opens and locks; -1 with errno set, ECANCELED when `cancel` became readable.
+static int open_locked(const char *path, int cancel) {
     int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    while (descriptor >= 0 && flock(descriptor, LOCK_EX) != 0) {
-        if (errno == EINTR)
-            continue;
+    while (descriptor >= 0 && flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
         int reason = errno;
+        struct pollfd entry = {.fd = cancel, .events = POLLIN};
+        // A negative descriptor is passed over, and this is a pause.
+        if (reason == EWOULDBLOCK && poll(&entry, 1, LOCK_RETRY_MS) > 0)
+            reason = ECANCELED;
+        if (reason == EWOULDBLOCK || reason == EINTR)
+            continue;
         (void)close(descriptor);
         errno = reason;
         return -1;
@@ -129,9 +137,14 @@ static int open_locked(const char *path) {
     return descriptor;
 }
 
-int wasm_cache_lock(const char *path, struct error *error) {
+int wasm_cache_lock(const char *path, int cancel, struct error *error) {
     for (;;) {
-        int descriptor = open_locked(path);
+        int descriptor = open_locked(path, cancel);
+        if (descriptor < 0 && errno == ECANCELED) {
+            (void)error_set(error, ERR_STOPPING,
+                            "another process builds the same code, and the node stops");
+            return -1;
+        }
         if (descriptor < 0) {
             (void)error_set_os(error, errno, "lock file %s of the code cache", path);
             return -1;

@@ -12,8 +12,9 @@ enum status wasm_cache_load(const char *path, const struct wasm_module *module, 
                             const struct wasm_rt_code **code, struct error *error) MUST_CHECK;
 // Puts a built shared object into the cache, atomically.
 enum status wasm_cache_store(const char *built, const char *path, struct error *error) MUST_CHECK;
-// Waits for the lock; gives its descriptor, or -1 with the error set.
-int wasm_cache_lock(const char *path, struct error *error) MUST_CHECK;
+// Waits for the lock, which another process may hold as long as it builds; gives its descriptor, or
+// -1 with the error set. ERR_STOPPING when `cancel` is readable before (negative: never).
+int wasm_cache_lock(const char *path, int cancel, struct error *error) MUST_CHECK;
 void wasm_cache_unlock(const char *path, int descriptor);
 
 #endif

@@ -163,7 +163,7 @@ static enum status fill_object(struct wasm_compiler *compiler, const struct requ
     object->compiling = true;
     pthread_cond_broadcast(&compiler->built);
     pthread_mutex_unlock(&compiler->lock);
-    int lock = wasm_cache_lock(lock_path, error);
+    int lock = wasm_cache_lock(lock_path, compiler->toolchain.cancel, error);
     if (lock < 0)
         return error->code;
     // Another process may have built it while we waited.

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // From modules to code: the cache, its damage, missing tools, hostile names, concurrent requests.
 #include <dirent.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common.h"
+#include "wasm/cache.h"
 
 static const char seven[] = "(module (func (export \"f\") (result i32) i32.const 7))";
 
@@ -239,6 +242,24 @@ TEST(two_requests_for_one_module_build_once) {
         run_seven(requests[i].code);
     wasm_module_unref(module);
     wasm_compiler_free(compiler);
+}
+
+// Another process may hold it for as long as its compiler runs; a node that stops does not wait.
+TEST(waiting_for_the_lock_of_another_build_can_be_cancelled) {
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/key.lock", test_folder());
+    struct error error = {0};
+    int held = wasm_cache_lock(path, -1, &error);
+    REQUIRE(held >= 0);
+    int cancel = eventfd(1, EFD_CLOEXEC);
+    REQUIRE(cancel >= 0);
+    EXPECT(wasm_cache_lock(path, cancel, &error) == -1);
+    EXPECT(error.code == ERR_STOPPING);
+    wasm_cache_unlock(path, held);
+    held = wasm_cache_lock(path, cancel, &error);
+    EXPECT(held >= 0);
+    wasm_cache_unlock(path, held);
+    (void)close(cancel);
 }
 
 int main(void) {
