@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // theater: run actors that are WebAssembly components; look at and verify their chains.
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -59,6 +61,19 @@ int cli_usage(const char *command, const char *format, ...) {
     return EXIT_USAGE;
 }
 
+// A process may be started with these closed. Then the first files that it opens, a chain for
+// instance, would get their numbers, and log lines and results would be written into them.
+static bool open_standard_streams(void) {
+    int descriptor;
+    do {
+        descriptor = open("/dev/null", O_RDWR);
+    } while (descriptor >= 0 && descriptor <= 2);
+    if (descriptor > 2) {
+        (void)close(descriptor);
+    }
+    return descriptor > 2;
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
@@ -68,6 +83,9 @@ int main(int argc, char **argv) {
                     {"chain", cli_chain},
                     {"inspect", cli_inspect},
                     {"compile", cli_compile}};
+    if (!open_standard_streams()) {
+        return EXIT_ERROR;
+    }
     if (argc < 2) {
         fputs(help, stderr);
         return EXIT_USAGE;

@@ -167,6 +167,18 @@ def test_home_is_used_without_a_variable(t):
     shutil.rmtree(home)
 
 
+def test_closed_standard_streams(t):
+    """What the program opens first must not be taken for them: log lines would go into a chain."""
+    argv = [harness.BINARY, "run", t.probe(), "--id", "a", "--request", "echo x",
+            "--request", "trap", "--until-idle"]
+    subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"] + argv, env=t.env(),
+                   cwd=t.folder, check=False, timeout=harness.LIMIT_S)
+    t.run("chain", "verify").expect(OK)
+    check("crashed" in [event["type"] for event in t.events("a")], "it ran", t.events("a"))
+    for path, content in snapshot(t.folder).items():
+        check(b"unreachable\n" not in content, "nothing is written into " + path)
+
+
 def snapshot(folder):
     found = {}
     for path, _, names in os.walk(folder):
