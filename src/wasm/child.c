@@ -239,32 +239,45 @@ NO_RETURN static void become(const struct start *start) {
 
 enum ending { ENDED, OUT_OF_TIME, CANCELLED };
 
-// Reads the child's output until it closes it, its time is over, or all are cancelled.
-static enum ending collect(const struct wasm_process *process, struct buf *output) {
+// Waits until the descriptor has something to say, the child's time is over, or all are cancelled.
+static enum ending await(const struct wasm_process *process, int descriptor) {
     const struct wasm_child *child = &process->child;
     uint64_t end_ns = process->started_ns + child->wall_seconds * 1000000000u;
     for (;;) {
         uint64_t now_ns = env_monotonic_ns(env_system());
         if (now_ns >= end_ns)
             return OUT_OF_TIME;
-        struct pollfd entries[] = {{.fd = process->output, .events = POLLIN},
+        struct pollfd entries[] = {{.fd = descriptor, .events = POLLIN},
                                    {.fd = child->cancel, .events = POLLIN}};
         uint64_t left_ms = (end_ns - now_ns) / 1000000 + 1;
         int ready =
             poll(entries, child->cancel > 0 ? 2 : 1, left_ms > 60000 ? 60000 : (int)left_ms);
         if (ready <= 0)
             continue;
-        if (child->cancel > 0 && entries[1].revents != 0)
-            return CANCELLED;
-        uint8_t chunk[4096];
-        ssize_t size = read(process->output, chunk, sizeof chunk);
-        if (size < 0 && errno == EINTR)
-            continue;
-        if (size <= 0)
-            return ENDED;
-        size_t room = OUTPUT_BYTES_MAX - output->size;
-        buf_append(output, chunk, (size_t)size < room ? (size_t)size : room);
+        return child->cancel > 0 && entries[1].revents != 0 ? CANCELLED : ENDED;
     }
+}
+
+// Reads the child's output until it closes it, and waits for its end.
+static enum ending collect(const struct wasm_process *process, struct buf *output) {
+    ssize_t size;
+    do {
+        enum ending ending = await(process, process->output);
+        if (ending != ENDED)
+            return ending;
+        uint8_t chunk[4096];
+        size = read(process->output, chunk, sizeof chunk);
+        size_t room = OUTPUT_BYTES_MAX - output->size;
+        if (size > 0)
+            buf_append(output, chunk, (size_t)size < room ? (size_t)size : room);
+    } while (size > 0 || (size < 0 && errno == EINTR));
+    // A child that guests subverted may close its output and sleep.
+    int child = (int)syscall(SYS_pidfd_open, process->pid, 0);
+    if (child < 0)
+        return ENDED;
+    enum ending ending = await(process, child);
+    (void)close(child);
+    return ending;
 }
 
 // The tools print names of files and code of ours; still, only printable text goes into an error.

@@ -44,6 +44,7 @@ TEST(output_and_failure_are_reported) {
 TEST(time_and_size_are_limited) {
     expect_end("while :; do :; done", ERR_LIMIT, "CPU time");
     expect_end_in(1, "sleep 60", ERR_LIMIT, "longer than 1 s");
+    expect_end_in(1, "exec >&- 2>&-; sleep 60", ERR_LIMIT, "longer than 1 s");
     expect_end("exec head -c 200000 /dev/zero > f", ERR_LIMIT, "wrote more than");
 }
 
