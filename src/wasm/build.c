@@ -133,15 +133,19 @@ static enum status translate(const struct job *job, struct error *error) {
     return run(job, argv, error);
 }
 
-// How many parts the translator's output is to be compiled in.
+// How many parts the translator's output is to be compiled in. One without functions is not cut:
+// their declarations tell the splitter where the helpers end (split.c).
 static enum status count_parts(struct job *job, struct error *error) {
+    const struct wasm_module_body *body = job->module->body;
+    const struct wasm_items *functions = &body->spaces[WASM_FUNC];
+    bool has_functions = functions->count > functions->imported || body->extended;
     char *path = file_join(job->folder, "m.c");
     struct stat info;
     enum status status = OK;
     job->parts = 1;
     if (lstat(path, &info) != 0 || !S_ISREG(info.st_mode))
         status = error_set_os(error, errno, "%s, which the translator was to write", path);
-    else if (job->tier == WASM_TIER_OPTIMISED)
+    else if (job->tier == WASM_TIER_OPTIMISED && has_functions)
         job->parts = (uint32_t)((uint64_t)info.st_size / job->toolchain->part_bytes) + 1;
     if (job->parts > WASM_PARTS_MAX)
         job->parts = WASM_PARTS_MAX;

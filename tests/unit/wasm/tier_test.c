@@ -252,6 +252,22 @@ TEST(a_large_module_is_compiled_in_parts) {
     with_guest_stack(parts_body, 0);
 }
 
+// Nothing in the translator's output says then where its helpers end.
+TEST(a_module_without_functions_is_not_cut) {
+    struct wasm_compiler_config config = {.cache_folder = test_folder(), .part_bytes = 1000};
+    struct wasm_compiler *compiler = NULL;
+    struct error error = {0};
+    REQUIRE_OK(wasm_compiler_new(&config, &compiler, &error), error);
+    struct wasm_module *module = wat_module(
+        "(module (import \"a\" \"f\" (func $f)) (export \"f\" (func $f))"
+        " (memory (export \"m\") 1) (global (export \"g\") i32 (i32.const 1)))");
+    struct wasm_code *code = NULL;
+    EXPECT_OK(wasm_compile(compiler, module, WASM_TIER_OPTIMISED, &code, &error), error);
+    wasm_code_unref(code);
+    wasm_module_unref(module);
+    wasm_compiler_free(compiler);
+}
+
 // ---- data --------------------------------------------------------------------------------------
 
 static unsigned count_objects(const char *folder) {
