@@ -89,8 +89,9 @@ static const struct field top_fields[] = {
      TOP(restart),
      .fallback = MANIFEST_TEMPORARY,
      .choices = {"permanent", "transient", "temporary"},
-     .about = "Whether its supervisor restarts it: always, after a crash, never. An actor that ends "
-              "itself with `shutdown` is not restarted yet, whatever stands here."},
+     .about =
+         "Whether its supervisor restarts it: always, after a crash, never. An actor that ends "
+         "itself with `shutdown` is not restarted yet, whatever stands here."},
     {.key = "restart_state",
      .kind = FIELD_CHOICE,
      TOP(restart_state),
