@@ -145,7 +145,9 @@ static enum status count_parts(struct job *job, struct error *error) {
     job->parts = 1;
     if (lstat(path, &info) != 0 || !S_ISREG(info.st_mode))
         status = error_set_os(error, errno, "%s, which the translator was to write", path);
-    else if (job->tier == WASM_TIER_OPTIMISED && has_functions)
+    // What newer translators write calls functions that other parts define and nobody declares.
+    else if (job->tier == WASM_TIER_OPTIMISED && has_functions &&
+             job->toolchain->wabt == WABT_1_0_32)
         job->parts = (uint32_t)((uint64_t)info.st_size / job->toolchain->part_bytes) + 1;
     if (job->parts > WASM_PARTS_MAX)
         job->parts = WASM_PARTS_MAX;
