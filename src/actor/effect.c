@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a leg does to others, when it is recorded: its effects are handed over or dropped, and who
 // waited for the message that was handled is answered.
-
 #include "actor/internal.h"
 
 const char cannot_record[] = "the chain cannot be written";
@@ -40,10 +39,7 @@ void effects_hand_over(struct turn *turn) {
             actor_control(effect->target, CONTROL_RESTART);
             message_free(effect);
         } else {
-            struct actor *target = effect->target;
-            effect->target = NULL;
-            mailbox_push(target, effect);
-            actor_unref(target);
+            mailbox_push_kept(effect);
         }
         effect = next;
     }
@@ -55,11 +51,8 @@ void effects_drop(struct turn *turn) {
         turn->outbox = effect->next;
         if (effect->kind == MESSAGE_CHANNEL_CLOSE) {
             // The channel is closed whether that could be recorded or not.
-            struct actor *other = effect->target;
-            effect->target = NULL;
             effect->sender_seq = turn->actor->head.next_seq - 1;
-            mailbox_push(other, effect);
-            actor_unref(other);
+            mailbox_push_kept(effect);
             continue;
         }
         if (effect->is_counted && effect->target != NULL) {

@@ -481,7 +481,8 @@ struct bytes *text_bytes(const char *format, ...) PRINTF_LIKE(1, 2);
 bool mailbox_reserve(struct actor *target, uint64_t size);
 // Takes the message; a counted one has been reserved. Wakes the target. Lock not held.
 void mailbox_push(struct actor *target, struct message *message);
-// Takes a list of messages with their targets (kept by them) and pushes each. Lock not held.
+// The same for a message that keeps its target, and for a list of them. Lock not held.
+void mailbox_push_kept(struct message *message);
 void mailbox_push_all(struct message *messages);
 // ERR_LIMIT when a message is larger than the actor's limits.message_bytes.
 enum status mailbox_check_size(const struct actor *actor, struct slice message,

@@ -113,13 +113,17 @@ void mailbox_push(struct actor *target, struct message *message) {
     }
 }
 
+void mailbox_push_kept(struct message *message) {
+    struct actor *target = message->target;
+    message->target = NULL;
+    mailbox_push(target, message);
+    actor_unref(target);
+}
+
 void mailbox_push_all(struct message *messages) {
     while (messages != NULL) {
         struct message *next = messages->next;
-        struct actor *target = messages->target;
-        messages->target = NULL;
-        mailbox_push(target, messages);
-        actor_unref(target);
+        mailbox_push_kept(messages);
         messages = next;
     }
 }

@@ -7,7 +7,7 @@
 // one. Its last notice of all is not held back, but then there is one per child, and spawn and
 // restart-child refuse while too many wait.
 //
-// A child that holds a notice waits for its parent: an edge of the wait graph (turn.c), but for the
+// A child that holds a notice waits for its parent: an edge of the wait graph (wait.c), but for the
 // parent's wish to stop or restart it, which it obeys all the same.
 #include <assert.h>
 #include <stdlib.h>
