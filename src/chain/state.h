@@ -4,7 +4,7 @@
 // Locks, in the order in which they are taken:
 //   registry  ids, numbers, and the scan of a read-only log
 //   lock      buffers, positions, the writer's and the syncer's state
-// An appender reserves room under `lock`, fills it without a lock and counts itself out of
+// An appender reserves room under `lock`, fills it without a lock and adds what it filled to
 // buffer->filled; the writer writes a buffer only when all that was reserved is filled.
 #ifndef CHAIN_STATE_H
 #define CHAIN_STATE_H

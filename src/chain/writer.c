@@ -152,6 +152,15 @@ static void uncache_segment(const struct chain_log *log, uint32_t number) {
     free(path);
 }
 
+// With `lock` held: what is synced has grown, or the log has failed.
+static void note_progress(struct chain_log *log) {
+    uint64_t pending = log->active->position + log->active->used - log->synced;
+    if (pending <= log->pending_most_bytes / 2 || log->failure.code != OK) {
+        atomic_store_explicit(&log->is_behind, false, memory_order_relaxed);
+    }
+    (void)pthread_cond_broadcast(&log->progress);
+}
+
 // Ends the current segment: everything in it is on disk afterwards, so that the next one never
 // holds durable events above a gap.
 static enum status finish_segment(struct chain_log *log, struct error *error) {
@@ -180,7 +189,7 @@ static enum status finish_segment(struct chain_log *log, struct error *error) {
     (void)pthread_mutex_lock(&log->lock);
     log->is_rolling = false;
     log->synced = status == OK ? log->written : log->synced;
-    (void)pthread_cond_broadcast(&log->progress);
+    note_progress(log);
     (void)pthread_mutex_unlock(&log->lock);
     return status;
 }
@@ -246,15 +255,6 @@ static enum status write_batch(struct chain_log *log, struct log_buffer *buffer,
     log->sum.events += buffer->sum.events;
     log->previous_batch = buffer->position;
     return OK;
-}
-
-// With `lock` held: what is synced has grown, or the log has failed.
-static void note_progress(struct chain_log *log) {
-    uint64_t pending = log->active->position + log->active->used - log->synced;
-    if (pending <= log->pending_most_bytes / 2 || log->failure.code != OK) {
-        atomic_store_explicit(&log->is_behind, false, memory_order_relaxed);
-    }
-    (void)pthread_cond_broadcast(&log->progress);
 }
 
 // With `lock` held: sleeps until there is a buffer to write. False at the end.
