@@ -285,11 +285,13 @@ static enum status compile(struct actor_system *system, struct component *compon
 static enum status load_and_compile(struct actor_system *system, struct bytes *bytes,
                                     const char *path, struct component *known,
                                     struct component **out, struct error *error) {
-    uint8_t hash[SHA256_BYTES];
-    sha256(bytes_slice(bytes), hash);
-    if (known != NULL && memcmp(component_hash(known), hash, sizeof hash) == 0) {
-        *out = component_ref(known);
-        return OK;
+    if (known != NULL) {
+        uint8_t hash[SHA256_BYTES];
+        sha256(bytes_slice(bytes), hash);
+        if (memcmp(component_hash(known), hash, sizeof hash) == 0) {
+            *out = component_ref(known);
+            return OK;
+        }
     }
     struct component *component = NULL;
     enum status status = component_load(bytes, NULL, &component, error);
