@@ -506,6 +506,21 @@ static void interface_init(struct printer *printer, struct world_interface *inte
     interface->members_end = &interface->members;
 }
 
+// A type, its `use` with those that follow, or why it cannot be said. Gives the last member of
+// them.
+static const struct world_member *print_type_member(struct printer *printer,
+                                                    const struct world_member *at) {
+    print_line(printer);
+    if (!can_say(at->name, at->sort)) {
+        print_unsayable(printer, "", at);
+    } else if (used_from(printer, at) != NULL) {
+        at = print_use(printer, at);
+    } else {
+        print_definition(printer, at);
+    }
+    return at;
+}
+
 // Types, then functions: each with an empty line before it where that reads better.
 static void print_members(struct printer *printer, const struct world_interface *interface) {
     bool is_first = true;
@@ -514,15 +529,8 @@ static void print_members(struct printer *printer, const struct world_interface 
             continue;
         }
         print_text(printer, is_first ? "" : "\n");
-        print_line(printer);
         is_first = false;
-        if (!can_say(at->name, at->sort)) {
-            print_unsayable(printer, "", at);
-        } else if (used_from(printer, at) != NULL) {
-            at = print_use(printer, at);
-        } else {
-            print_definition(printer, at);
-        }
+        at = print_type_member(printer, at);
     }
     for (const struct world_member *at = interface->members; at != NULL; at = at->next) {
         if (at->sort == SORT_TYPE || failed(printer->loader) ||
@@ -636,16 +644,8 @@ static void print_direction(struct printer *printer, const struct world_instance
 
 static void print_world_types(struct printer *printer) {
     for (const struct world_member *at = printer->world->self.members; at != NULL; at = at->next) {
-        if (at->sort != SORT_TYPE) {
-            continue;
-        }
-        print_line(printer);
-        if (!can_say(at->name, at->sort)) {
-            print_unsayable(printer, "", at);
-        } else if (used_from(printer, at) != NULL) {
-            at = print_use(printer, at);
-        } else {
-            print_definition(printer, at);
+        if (at->sort == SORT_TYPE) {
+            at = print_type_member(printer, at);
         }
     }
 }
