@@ -11,6 +11,7 @@ enum fiber_state { FIBER_POOLED, FIBER_READY, FIBER_RUNNING, FIBER_PARKED, FIBER
 
 // Changed by whoever owns it (the task it serves), one thread at a time.
 struct sched_fiber {
+    // The stack ends where this begins, and a stack is 16-aligned.
     _Alignas(16) void *context;  // where it continues; NULL: to be made
     void *caller;                // while it runs: where sched_fiber_resume continues
     sched_fiber_fn fn;
