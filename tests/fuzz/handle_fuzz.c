@@ -13,10 +13,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
     CALLS_MAX = 200,
-    HANDLES_MAX = 2048,
-    BLOBS_MAX = 2048,
-    FIRST_REP = 1000,
-    MANY_BYTES = 60000
+    MANY_MAX = 15,  // what one call makes at most, of blobs and of handles
+    BLOBS_MAX = CALLS_MAX * MANY_MAX,
+    HANDLES_MAX = CALLS_MAX * MANY_MAX + 1,
+    FIRST_REP = 1000
 };
 
 enum kind { NONE, BLOB, TOKEN, COUNTER };
@@ -39,7 +39,6 @@ static struct {
     enum state blobs[BLOBS_MAX];  // of the host; the rep is FIRST_REP + the number
     uint32_t blob_count;
     uint32_t tokens, tokens_dropped;
-    uint32_t many_bytes;  // taken from the guest's memory, which never gets them back
 } model;
 
 // ---- the host ----------------------------------------------------------------------------------
@@ -359,12 +358,9 @@ static bool lend_blob(const char *name, bool keeps) {
 }
 
 static bool many_step(struct script *script) {
-    uint32_t count = script_byte(script) % 16, first = FIRST_REP + model.blob_count;
+    uint32_t count = script_byte(script) % (MANY_MAX + 1), first = FIRST_REP + model.blob_count;
     struct step step = {.name = "many-sum", .a = count, .has_result = true};
     struct value result;
-    model.many_bytes += 8 + 4 * count;
-    if (model.many_bytes > MANY_BYTES)
-        return true;
     for (uint32_t i = 0; i < count; i++) {
         step.wanted += value_of(first + i);
         (void)add(BLOB, first + i);
