@@ -57,6 +57,7 @@ struct actor_config {
     actor_resolve_fn resolve;
     actor_resolve_resource_fn resolve_resource;  // NULL: the host has no resource types
     actor_instance_ended_fn instance_ended;      // may be NULL
+    void *host;  // what the host room was given by the node: actor_host
     // Calls run(argument) on a thread that may block, later; any thread. NULL: on the worker.
     void (*run_blocking)(void *context, void (*run)(void *argument), void *argument);
     void *blocking_context;
@@ -129,6 +130,8 @@ struct env *actor_env(const struct actor *self);
 // Space that the host room keeps with the actor (seeded generator and so on): created zeroed on
 // first use, freed with the actor.
 void *actor_host_data(struct actor *self, size_t size);
+// What the node gave the host room (actor_config.host). Any thread.
+void *actor_host(const struct actor *self);
 // The state before this turn. Borrowed for the turn.
 struct slice actor_state(const struct actor *self);
 
@@ -169,26 +172,88 @@ enum status actor_respond(struct actor *self, struct slice request, struct slice
 enum status actor_cancel_request(struct actor *self, struct slice request, struct error *error);
 enum status actor_sleep(struct actor *self, uint64_t nanoseconds, struct error *error);  // (waits)
 
-// Work that may block, such as a file operation. It is done on a thread of its own while the actor
-// is parked; when the actor is stopped meanwhile, the work goes on without it. So a job owns all
-// that it uses, and is counted: the caller holds one reference from actor_job_init on.
+// Work done elsewhere while the actor is parked: a file operation on a thread that may block, or an
+// exchange with the network. When the actor is stopped meanwhile, the work goes on without it. So a
+// job owns all that it uses, and is counted: the caller holds one reference from actor_job_init on.
 struct actor_job {
-    void (*run)(struct actor_job *job);      // on a thread that may block
+    // Either does the work, on a thread that may block, and then the job is done;
+    void (*run)(struct actor_job *job);
+    // or, when `run` is NULL, sets it going and returns at once, on a worker: whoever does the work
+    // calls actor_job_done in the end, exactly once, on any thread.
+    void (*begin)(struct actor_job *job);
+    // The actor waits no longer for what was begun: the work may be cut short. May be NULL. On the
+    // actor's fiber; not called before `begin`, but perhaps after actor_job_done.
+    void (*cancel)(struct actor_job *job);
     void (*release)(struct actor_job *job);  // frees it; any thread
     // Private to job.c.
     _Atomic uint32_t references;
     struct actor *actor;
     struct completion *waiter;
+    bool has_begun;
 };
 void actor_job_init(struct actor_job *job, void (*run)(struct actor_job *job),
                     void (*release)(struct actor_job *job));
 void actor_job_unref(struct actor_job *job);
+// The work that `begin` set going is at its end. Takes the reference that the work held.
+void actor_job_done(struct actor_job *job);
 // (waits) OK when the work is done; otherwise it may not have begun, or may go on: the job's
 // results must not be looked at.
 enum status actor_run_job(struct actor *self, struct actor_job *job,
                           struct error *error) MUST_CHECK;
 // Without waiting for it; takes the caller's reference. Also for actor_instance_ended_fn.
 void actor_run_job_later(struct actor *self, struct actor_job *job);
+
+// ---- for the host room: what happens outside ---------------------------------------------------
+
+// Something outside of all actors calls an export: a request to the actor's HTTP server, output of
+// its process. The order is that of the exports in internal.h.
+enum actor_event_kind {
+    ACTOR_HTTP_REQUEST,
+    ACTOR_HTTP_MIDDLEWARE,
+    ACTOR_WEBSOCKET_CONNECT,
+    ACTOR_WEBSOCKET_MESSAGE,
+    ACTOR_WEBSOCKET_DISCONNECT,
+    ACTOR_WEBSOCKET_EVENT,  // the older interface websocket-server
+    ACTOR_PROCESS_STDOUT,
+    ACTOR_PROCESS_STDERR,
+    ACTOR_PROCESS_EXIT,
+    ACTOR_EVENT_KIND_COUNT
+};
+enum { ACTOR_EVENT_PARAMS_MOST = 4 };
+
+// One such call. It belongs to whoever made it and must last until `settled`.
+struct actor_event {
+    enum actor_event_kind kind;
+    uint32_t instance;  // actor_instance_number of whom it is for: a later one never sees it
+    // It counts `size` bytes against the limits of the mailbox. Reserved: it takes room that its
+    // maker bounds itself, and is never refused because the mailbox is full.
+    bool is_reserved;
+    uint32_t size;
+    // Fills the items of the export's second parameter, a tuple (zeroed); in `arena` if need be, or
+    // borrowed from the event. On the actor's worker.
+    void (*fill)(struct actor_event *event, struct arena *arena, struct value *tuple);
+    // Called exactly once after a delivery that was OK, on any thread, with no lock held; must not
+    // block. OK: the export returned, and `answer` is the tuple of its answers (NULL when it has
+    // none), for as long as this call takes. ERR_GUEST: it returned an error, `text`. ERR_TRAP: it
+    // trapped. Otherwise it was never called: `text` says why.
+    void (*settled)(struct actor_event *event, enum status status, const struct value *answer,
+                    struct slice text);
+};
+// Puts the event into the actor's mailbox; any thread, never waits. ERR_BUSY when that is full,
+// ERR_CLOSED when the actor has ended or is about to, ERR_UNSUPPORTED when it has no such export.
+enum status actor_deliver(struct actor *target, struct actor_event *event,
+                          struct error *error) MUST_CHECK;
+// Whether it has the export. Any thread.
+bool actor_handles(const struct actor *actor, enum actor_event_kind kind);
+// Of the instance that is calling.
+uint32_t actor_instance_number(const struct actor *self);
+// Counted references, for what outlives the turn. Any thread.
+struct actor *actor_ref(struct actor *actor);
+void actor_unref(struct actor *actor);
+// While it is held the node is not idle: for a process that runs, a timer that will fire. Any
+// thread; each hold has its release.
+void actor_hold_busy(struct actor *actor);
+void actor_release_busy(struct actor *actor);
 
 // Supervision. `child` must be a child of the caller.
 enum actor_spawn_mode { ACTOR_SPAWN, ACTOR_RESUME };

@@ -126,10 +126,34 @@ static void settle_channel(struct turn *turn, enum leg_outcome outcome, const st
     channel_decide(actor, channel, accepted, body, first, notices);
 }
 
+void settle_event(struct message *message, enum status status, const struct value *answer,
+                  struct slice text) {
+    struct actor_event *event = message->event;
+    message->event = NULL;
+    if (event != NULL) {
+        event->settled(event, status, answer, text);
+    }
+}
+
+// The event that the turn handled.
+static void settle_turn_event(struct turn *turn, enum leg_outcome outcome,
+                              const struct value *tuple, struct slice error_text,
+                              const char *trap) {
+    const struct component_func_type *type = turn->actor->program->exports[turn->kind].type;
+    if (outcome == LEG_TRAP) {
+        settle_event(turn->message, ERR_TRAP, NULL, slice_text(trap));
+    } else if (outcome == LEG_ERROR) {
+        settle_event(turn->message, ERR_GUEST, NULL, error_text);
+    } else {
+        bool has_answer = type->result->items[0]->item_count > 1;
+        settle_event(turn->message, OK, has_answer ? &tuple[1] : NULL, slice_of(NULL, 0));
+    }
+}
+
 void settle_message(struct turn *turn, enum leg_outcome outcome, const char *trap) {
     struct actor *actor = turn->actor;
     int kind = turn->message->kind;
-    if (kind != MESSAGE_REQUEST && kind != MESSAGE_CHANNEL_OPEN) {
+    if (turn->message->event == NULL && kind != MESSAGE_REQUEST && kind != MESSAGE_CHANNEL_OPEN) {
         return;
     }
     struct slice error_text = slice_of(NULL, 0);
@@ -138,6 +162,10 @@ void settle_message(struct turn *turn, enum leg_outcome outcome, const char *tra
     }
     const struct value *tuple = outcome == LEG_OK ? turn->result.items->items : NULL;
     struct message *notices = NULL;
+    if (turn->message->event != NULL) {
+        settle_turn_event(turn, outcome, tuple, error_text, trap);
+        return;
+    }
     system_lock(actor->system);
     if (kind == MESSAGE_REQUEST) {
         settle_request(turn, outcome, tuple, error_text);

@@ -46,6 +46,10 @@ void *actor_host_data(struct actor *self, size_t size) {
     return self->host_data;
 }
 
+void *actor_host(const struct actor *self) {
+    return self->system->config.host;
+}
+
 struct slice actor_state(const struct actor *self) {
     return bytes_slice(self->state);
 }

@@ -29,6 +29,16 @@ typedef enum export_kind {
     EXPORT_CHILD_ERROR,
     EXPORT_CHILD_EXIT,
     EXPORT_CHILD_STOP,
+    // Called by what happens outside, in the order of enum actor_event_kind.
+    EXPORT_HTTP_REQUEST,
+    EXPORT_HTTP_MIDDLEWARE,
+    EXPORT_WEBSOCKET_CONNECT,
+    EXPORT_WEBSOCKET_MESSAGE,
+    EXPORT_WEBSOCKET_DISCONNECT,
+    EXPORT_WEBSOCKET_EVENT,
+    EXPORT_PROCESS_STDOUT,
+    EXPORT_PROCESS_STDERR,
+    EXPORT_PROCESS_EXIT,
     EXPORT_COUNT,
 } export_kind;
 
@@ -49,6 +59,8 @@ struct program {
     } exports[EXPORT_COUNT];
 };
 const char *export_name(enum export_kind kind);
+// As the chain has it: the name, or "interface.name" for a name that a former one has too.
+const char *export_event_type(enum export_kind kind);
 
 // What an actor may do: shared by the children of one parent authority that run one program. Held
 // by those actors and by the authorities derived from it. Lock, but for what never changes.
@@ -160,6 +172,8 @@ enum message_kind {
     MESSAGE_CHILD_ERROR = EXPORT_CHILD_ERROR,
     MESSAGE_CHILD_EXIT = EXPORT_CHILD_EXIT,
     MESSAGE_CHILD_STOP = EXPORT_CHILD_STOP,
+    MESSAGE_EVENT_FIRST = EXPORT_HTTP_REQUEST,  // event: of the kinds from here on
+    MESSAGE_EVENT_LAST = EXPORT_COUNT - 1,
     // Effects of a leg that are no message for a mailbox.
     EFFECT_REPLY,       // request, status, body: answer it
     EFFECT_SPAWN,       // spawn
@@ -175,15 +189,16 @@ struct channel;
 // `next`.
 struct message {
     struct message *next;
-    struct actor *target;     // keeps, while in an outbox
-    struct bytes *sender;     // keeps; id of the sending actor, NULL: from outside
-    uint64_t sender_seq;      // of the sender's event that recorded the sending
-    struct request *request;  // keeps
-    struct channel *channel;  // keeps
-    struct bytes *child;      // keeps; id, of child notices
-    struct spawn *spawn;      // EFFECT_SPAWN; owned by the spawn itself
-    struct actor_job *job;    // EFFECT_JOB; counted
-    uint32_t sender_index;    // among the effects of that event
+    struct actor *target;       // keeps, while in an outbox
+    struct bytes *sender;       // keeps; id of the sending actor, NULL: from outside
+    uint64_t sender_seq;        // of the sender's event that recorded the sending
+    struct request *request;    // keeps
+    struct channel *channel;    // keeps
+    struct bytes *child;        // keeps; id, of child notices
+    struct spawn *spawn;        // EFFECT_SPAWN; owned by the spawn itself
+    struct actor_job *job;      // EFFECT_JOB; counted
+    struct actor_event *event;  // until it is settled
+    uint32_t sender_index;      // among the effects of that event
     uint8_t kind;
     bool is_counted;  // against the mailbox limits
     bool has_body;    // child exit data, optional reply
@@ -295,7 +310,7 @@ struct turn {
     struct message *outbox;  // effects of this leg, in order
     struct message **outbox_end;
     struct arena arena;  // arguments' views, results
-    struct value args[2], tuple[2], option_item[2], record[2];
+    struct value args[2], tuple[ACTOR_EVENT_PARAMS_MOST], option_item[2], record[2];
     struct value result;
     enum component_outcome outcome;
     struct error error;
@@ -456,8 +471,6 @@ struct actor_system {
 };
 
 // system.c
-struct actor *actor_ref(struct actor *actor);
-void actor_unref(struct actor *actor);
 void busy_add(struct actor_system *system);
 void busy_drop(struct actor_system *system, uint32_t count);
 static inline void system_lock(struct actor_system *system) {
@@ -542,6 +555,9 @@ extern const char cannot_record[];
 void effects_hand_over(struct turn *turn);
 // The leg could not be recorded: nothing of it may be seen.
 void effects_drop(struct turn *turn);
+// Lock not held. Tells the event of the message, if it has one, what became of it.
+void settle_event(struct message *message, enum status status, const struct value *answer,
+                  struct slice text);
 // Lock not held. After a handled message: answers to whoever depends on it. `trap` is why, when the
 // outcome is a trap.
 void settle_message(struct turn *turn, enum leg_outcome outcome, const char *trap);

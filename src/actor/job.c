@@ -17,11 +17,8 @@ void actor_job_unref(struct actor_job *job) {
     }
 }
 
-// On the thread that may block.
-static void run_job(void *argument) {
-    struct actor_job *job = argument;
+void actor_job_done(struct actor_job *job) {
     struct actor *actor = job->actor;
-    job->run(job);
     if (actor != NULL) {
         system_lock(actor->system);
         if (job->waiter != NULL) {
@@ -33,12 +30,24 @@ static void run_job(void *argument) {
     actor_unref(actor);
 }
 
+// On the thread that may block.
+static void run_job(void *argument) {
+    struct actor_job *job = argument;
+    job->run(job);
+    actor_job_done(job);
+}
+
 static void submit(struct actor_system *system, struct actor_job *job) {
     system->config.run_blocking(system->config.blocking_context, run_job, job);
 }
 
 void job_begin(struct actor_job *job) {
-    submit(job->actor->system, job);
+    job->has_begun = true;
+    if (job->run == NULL) {
+        job->begin(job);
+    } else {
+        submit(job->actor->system, job);
+    }
 }
 
 void job_abandon(struct actor_job *job) {
@@ -52,7 +61,7 @@ static void run_here(void *argument) {
 }
 
 enum status actor_run_job(struct actor *self, struct actor_job *job, struct error *error) {
-    if (self->system->config.run_blocking == NULL) {
+    if (job->run != NULL && self->system->config.run_blocking == NULL) {
         turn_on_worker(self->turn, run_here, job);
         return OK;
     }
@@ -71,6 +80,8 @@ enum status actor_run_job(struct actor *self, struct actor_job *job, struct erro
     system_unlock(self->system);
     if (!was_begun) {
         job_abandon(job);
+    } else if (status != OK && job->has_begun && job->cancel != NULL) {
+        job->cancel(job);
     }
     return status;
 }

@@ -177,6 +177,7 @@ static void drop(struct actor *actor, struct message *message, const char *text)
         channel_refuse(message->channel, ERR_CLOSED, text);
     }
     system_unlock(actor->system);
+    settle_event(message, ERR_CLOSED, NULL, slice_text(text));
     message_free(message);
 }
 

@@ -21,6 +21,16 @@
     "function-not-found, type-mismatch, internal, serialization-error, update-component-error, " \
     "paused}, data: option<list<u8>>}"
 
+#define HEADERS "list<tuple<string, string>>"
+#define HTTP_REQUEST \
+    "record{method: string, uri: string, headers: " HEADERS ", body: option<list<u8>>}"
+#define HTTP_RESPONSE "record{status: u16, headers: " HEADERS ", body: option<list<u8>>}"
+#define MIDDLEWARE_RESULT "record{proceed: bool, request: " HTTP_REQUEST "}"
+#define WEBSOCKET_MESSAGE                                                                 \
+    "record{ty: variant{text, binary, connect, close, ping, pong, other(string)}, data: " \
+    "option<list<u8>>, text: option<string>}"
+#define WEBSOCKET_RESPONSE "record{messages: list<" WEBSOCKET_MESSAGE ">}"
+
 // The shapes that actors in the wild have (contract, sections 1 and 2).
 static const struct export_shape {
     const char *interface;
@@ -55,11 +65,46 @@ static const struct export_shape {
                            NULL},
     [EXPORT_CHILD_STOP] = {"supervisor-handlers", "handle-child-external-stop",
                            "func(" STATE_OPTION ", tuple<string>) -> " STATE_RESULT, NULL},
+    [EXPORT_HTTP_REQUEST] = {"http-handlers", "handle-request",
+                             "func(" STATE_OPTION ", tuple<u64, " HTTP_REQUEST
+                             ">) -> " ANSWER(HTTP_RESPONSE),
+                             NULL},
+    [EXPORT_HTTP_MIDDLEWARE] = {"http-handlers", "handle-middleware",
+                                "func(" STATE_OPTION ", tuple<u64, " HTTP_REQUEST
+                                ">) -> " ANSWER(MIDDLEWARE_RESULT),
+                                NULL},
+    [EXPORT_WEBSOCKET_CONNECT] = {"http-handlers", "handle-websocket-connect",
+                                  "func(" STATE_OPTION
+                                  ", tuple<u64, u64, string, option<string>>) -> " STATE_RESULT,
+                                  NULL},
+    [EXPORT_WEBSOCKET_MESSAGE] = {"http-handlers", "handle-websocket-message",
+                                  "func(" STATE_OPTION ", tuple<u64, u64, " WEBSOCKET_MESSAGE
+                                  ">) -> " ANSWER("list<" WEBSOCKET_MESSAGE ">"),
+                                  NULL},
+    [EXPORT_WEBSOCKET_DISCONNECT] = {"http-handlers", "handle-websocket-disconnect",
+                                     "func(" STATE_OPTION ", tuple<u64, u64>) -> " STATE_RESULT,
+                                     NULL},
+    [EXPORT_WEBSOCKET_EVENT] = {"websocket-server", "handle-message",
+                                "func(" STATE_OPTION ", tuple<" WEBSOCKET_MESSAGE
+                                ">) -> " ANSWER(WEBSOCKET_RESPONSE),
+                                NULL},
+    [EXPORT_PROCESS_STDOUT] = {"process-handlers", "handle-stdout",
+                               "func(" STATE_OPTION ", tuple<u64, list<u8>>) -> " STATE_RESULT,
+                               NULL},
+    [EXPORT_PROCESS_STDERR] = {"process-handlers", "handle-stderr",
+                               "func(" STATE_OPTION ", tuple<u64, list<u8>>) -> " STATE_RESULT,
+                               NULL},
+    [EXPORT_PROCESS_EXIT] = {"process-handlers", "handle-exit",
+                             "func(" STATE_OPTION ", tuple<u64, s32>) -> " STATE_RESULT, NULL},
 };
 
 const char *export_name(enum export_kind kind) {
     assert(kind < EXPORT_COUNT);
     return export_shapes[kind].name;
+}
+
+const char *export_event_type(enum export_kind kind) {
+    return kind == EXPORT_HTTP_REQUEST ? "http-handlers.handle-request" : export_name(kind);
 }
 
 struct program *program_ref(struct program *program) {

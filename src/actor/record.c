@@ -243,7 +243,7 @@ bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_s
     }
     buf_clear(&turn->calls);
     turn->call_count = 0;
-    const char *type = turn->is_instantiation ? "instance-created" : export_name(turn->kind);
+    const char *type = turn->is_instantiation ? "instance-created" : export_event_type(turn->kind);
     return append(actor, type, buf_slice(out));
 }
 

@@ -453,6 +453,18 @@ static void fill_arguments(struct turn *turn) {
         case EXPORT_CHILD_STOP:
             tuple[0] = text_value(bytes_slice(message->child));
             break;
+        case EXPORT_HTTP_REQUEST:
+        case EXPORT_HTTP_MIDDLEWARE:
+        case EXPORT_WEBSOCKET_CONNECT:
+        case EXPORT_WEBSOCKET_MESSAGE:
+        case EXPORT_WEBSOCKET_DISCONNECT:
+        case EXPORT_WEBSOCKET_EVENT:
+        case EXPORT_PROCESS_STDOUT:
+        case EXPORT_PROCESS_STDERR:
+        case EXPORT_PROCESS_EXIT:
+            memset(tuple, 0, sizeof turn->tuple);
+            message->event->fill(message->event, &turn->arena, tuple);
+            break;
         case EXPORT_COUNT:
             assert(0 && "not an export");
     }
@@ -511,6 +523,8 @@ static bool accept_message(struct actor *actor, const struct message *message) {
     } else if (message->channel != NULL) {
         // An earlier instance's channels mean nothing to this one.
         is_good = message->channel->instance[message->side] == actor->instance_number;
+    } else if (message->event != NULL) {
+        is_good = message->event->instance == actor->instance_number;
     }
     return is_good;
 }
@@ -518,6 +532,7 @@ static bool accept_message(struct actor *actor, const struct message *message) {
 static void start_message(struct actor *actor, struct message *message) {
     if (!accept_message(actor, message)) {
         mailbox_consumed(actor, message);
+        settle_event(message, ERR_CLOSED, NULL, slice_text("the actor was restarted"));
         message_free(message);
         return;
     }

@@ -40,6 +40,10 @@ struct actor *host_self(struct component_call *call) {
     return component_call_owner(call);
 }
 
+const struct host_services *host_services(const struct actor *self) {
+    return actor_host(self);
+}
+
 struct host_state *host_state_of(struct actor *self) {
     return actor_host_data(self, sizeof(struct host_state));
 }

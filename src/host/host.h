@@ -11,7 +11,15 @@
 
 #include "actor/actor.h"
 
+struct io_loop;
+
 enum { HOST_SHAPES = 2 };
+
+// What the node gives the room (actor_config.host). Any may be NULL where nothing needs it: in unit
+// tests and benchmarks.
+struct host_services {
+    struct io_loop *loop;
+};
 
 struct host_function {
     const char *name;         // "send"
@@ -51,6 +59,7 @@ void host_instance_ended(struct actor *actor);
 
 // The actor that called.
 struct actor *host_self(struct component_call *call);
+const struct host_services *host_services(const struct actor *self);
 // Where the actor's random numbers come from: the system, or the handler block's seed (random.c).
 struct env *host_random_source(struct actor *self);
 // The content of a string or of a list<u8>.

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "host/host.h"
+#include "io/loop.h"
 #include "io/pool.h"
 #include "wasm/wasm.h"
 
@@ -23,6 +24,7 @@ struct node {
     struct wasm_compiler *compiler;
     struct sched *sched;
     struct io_pool *files;  // where what may block is done
+    struct host_services services;
     struct chain_log *log;
     struct actor_system *actors;
 };
@@ -174,6 +176,9 @@ static enum status open_parts(struct node *node, const struct node_config *confi
         status = io_pool_new(0, &node->files, error);
     }
     if (status == OK) {
+        status = io_loop_new(&node->services.loop, error);
+    }
+    if (status == OK) {
         struct actor_config actors = {.env = env_system(),
                                       .sched = node->sched,
                                       .log = node->log,
@@ -181,6 +186,7 @@ static enum status open_parts(struct node *node, const struct node_config *confi
                                       .resolve = host_resolve,
                                       .resolve_resource = host_resolve_resource,
                                       .instance_ended = host_instance_ended,
+                                      .host = &node->services,
                                       .run_blocking = run_blocking,
                                       .blocking_context = node->files,
                                       .root_ended = config->root_ended,
@@ -227,6 +233,9 @@ enum status node_close(struct node *node, struct error *error) {
         actor_system_stop(node->actors);
     }
     // What actors left behind wakes nobody any more, but may still refer to them.
+    if (node->services.loop != NULL) {
+        io_loop_free(node->services.loop);
+    }
     if (node->files != NULL) {
         io_pool_free(node->files);
     }
