@@ -25,7 +25,7 @@ static size_t side_of(const struct channel *channel, const struct actor *actor) 
     return channel->side[0] == actor ? 0 : 1;
 }
 
-static void list_add(struct channel *channel, size_t side, struct actor *actor) {
+static void side_join(struct channel *channel, size_t side, struct actor *actor) {
     struct channel *next = actor->channels;
     channel->side[side] = actor;
     channel->instance[side] = actor->instance_number;
@@ -39,7 +39,7 @@ static void list_add(struct channel *channel, size_t side, struct actor *actor) 
     atomic_fetch_add_explicit(&actor->channel_count, 1, memory_order_relaxed);
 }
 
-static void list_remove(struct channel *channel, size_t side) {
+static void side_leave(struct channel *channel, size_t side) {
     struct actor *actor = channel->side[side];
     if (actor == NULL) {
         return;
@@ -69,7 +69,7 @@ struct channel *channel_new(struct actor *opener, struct completion *wait) {
     atomic_init(&channel->references, 2);  // the map's and the caller's
     env_uuid(system->config.env, channel->id);
     channel->opener = wait;
-    list_add(channel, 0, opener);
+    side_join(channel, 0, opener);
     bool is_new = map_add(&system->channels, slice_text(channel->id), channel);
     assert(is_new);
     (void)is_new;
@@ -83,8 +83,8 @@ void channel_forget(struct channel *channel) {
         return;
     }
     struct actor_system *system = any->system;
-    list_remove(channel, 0);
-    list_remove(channel, 1);
+    side_leave(channel, 0);
+    side_leave(channel, 1);
     if (map_remove(&system->channels, slice_text(channel->id)) != NULL) {
         channel_unref(channel);
     }
@@ -108,7 +108,7 @@ bool channel_deliver(struct channel *channel, struct actor *acceptor) {
         channel_refuse(channel, status, error.message);
         return false;
     }
-    list_add(channel, 1, acceptor);
+    side_join(channel, 1, acceptor);
     return true;
 }
 
@@ -185,7 +185,7 @@ void channel_decide(struct actor *acceptor, struct channel *channel, bool is_acc
     if (was_accepted) {
         add_notice(channel_notice(channel, 1, acceptor), acceptor, notices);
     }
-    list_remove(channel, 1);
+    side_leave(channel, 1);
     if (is_wanted) {
         completion_finish(
             opener, ERR_DENIED,

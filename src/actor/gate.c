@@ -10,29 +10,13 @@
 
 enum { STACK_TRIES = 64 };  // actors that try again to get a stack, per look
 
-static void enter(struct gate_list *list, struct actor *actor) {
-    actor->gate = list;
-    actor->gate_next = NULL;
-    actor->gate_previous = list->last;
-    *(list->last != NULL ? &list->last->gate_next : &list->first) = actor;
-    list->last = actor;
-}
-
 void gate_leave(struct actor *actor) {
-    struct gate_list *list = actor->gate;
-    if (list == NULL) {
-        return;
-    }
-    struct actor *next = actor->gate_next;
-    struct actor *previous = actor->gate_previous;
-    *(previous != NULL ? &previous->gate_next : &list->first) = next;
-    *(next != NULL ? &next->gate_previous : &list->last) = previous;
-    actor->gate = NULL;
+    list_remove(&actor->gate);
 }
 
-static void wake(struct gate_list *list, uint32_t most) {
-    for (uint32_t i = 0; i < most && list->first != NULL; i++) {
-        struct actor *actor = list->first;
+static void wake(struct list *list, uint32_t most) {
+    for (uint32_t i = 0; i < most && !list_is_empty(list); i++) {
+        struct actor *actor = LIST_FIRST(list, struct actor, gate);
         gate_leave(actor);
         sched_wake(&actor->task);
     }
@@ -48,11 +32,12 @@ static void look_later(struct actor_system *system) {
 static void look(struct sched_timer *timer) {
     struct actor_system *system = CONTAINER_OF(timer, struct actor_system, gate_timer);
     system_lock(system);
-    if (system->gate_log.first != NULL && !chain_is_behind(system->config.log)) {
+    if (!list_is_empty(&system->gate_log) && !chain_is_behind(system->config.log)) {
         wake(&system->gate_log, UINT32_MAX);
     }
     wake(&system->gate_stack, STACK_TRIES);
-    system->is_gate_watched = system->gate_log.first != NULL || system->gate_stack.first != NULL;
+    system->is_gate_watched =
+        !list_is_empty(&system->gate_log) || !list_is_empty(&system->gate_stack);
     if (system->is_gate_watched) {
         look_later(system);
     }
@@ -60,10 +45,10 @@ static void look(struct sched_timer *timer) {
 }
 
 // Lock held.
-static void wait_in(struct actor *actor, struct gate_list *list) {
+static void wait_in(struct actor *actor, struct list *list) {
     struct actor_system *system = actor->system;
     gate_leave(actor);
-    enter(list, actor);
+    list_append(list, &actor->gate);
     if (!system->is_gate_watched) {
         system->is_gate_watched = true;
         look_later(system);

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "actor/actor.h"
+#include "base/list.h"
 #include "base/map.h"
 
 // ---- exports -----------------------------------------------------------------------------------
@@ -142,23 +143,16 @@ void optimiser_stop(struct actor_system *system);
 
 // Somebody waits for one answer: a parked turn, or a thread outside. All fields under lock.
 struct completion {
-    struct completion_list *list;  // NULL: in none
-    struct completion *next, *previous;
+    struct list_node node;  // among those who wait for the same; who waited first is served first
     bool is_armed;
     void (*done)(struct completion *completion);
     enum status status;
     struct bytes *value;  // the answer, or the error's text
 };
-// Those who wait for one thing; who waited first is served first. Lock.
-struct completion_list {
-    struct completion *first, *last;
-};
-void completion_link(struct completion *completion, struct completion_list *list);
-void completion_unlink(struct completion *completion);
 // Lock held. Takes `value`. Nothing happens when it is not armed.
 void completion_finish(struct completion *completion, enum status status, struct bytes *value);
 // Lock held. Finishes all in the list with an error of this text.
-void completion_fail_all(struct completion_list *list, enum status status, const char *text);
+void completion_fail_all(struct list *list, enum status status, const char *text);
 
 // ---- messages ----------------------------------------------------------------------------------
 
@@ -224,11 +218,11 @@ struct request {
     _Atomic uint32_t references;
     char id[ACTOR_UUID_BYTES];
     enum request_state state;
-    struct completion *requester;               // NULL: gone
-    struct bytes *requester_id;                 // keeps; NULL: from outside
-    struct actor *target;                       // while DELIVERED: in whose list it is; borrowed
-    struct request *next, *previous;            // in target's list, oldest first
-    struct request *gone_next, *gone_previous;  // of those without a requester
+    struct completion *requester;  // NULL: gone
+    struct bytes *requester_id;    // keeps; NULL: from outside
+    struct actor *target;          // while DELIVERED: in whose list it is; borrowed
+    struct list_node node;         // in target's list, oldest first
+    struct list_node gone;         // of those without a requester
     struct actor_system *system;
 };
 struct request *request_new(struct actor_system *system, struct completion *requester,
@@ -406,20 +400,19 @@ struct actor {
     // lock
     struct actor *parent, *first_child, *next_sibling, *previous_sibling;
     uint32_t child_count;
-    struct request *outstanding_first, *outstanding_last;
+    struct list outstanding;             // requests delivered and not answered
     _Atomic uint32_t outstanding_count;  // lock; read by its owner without
     uint32_t gone_count;  // of these, those whose requester is gone: who left first stands first
-    struct request *gone_first, *gone_last;
+    struct list gone;
     struct channel *channels;
-    struct held_notice *held;                    // its own
-    struct held_notice *held_first, *held_last;  // those for it
-    struct gate_list *gate;                      // where it waits; NULL: nowhere
-    struct actor *gate_next, *gate_previous;
+    struct held_notice *held;  // its own
+    struct list held_for_it;
+    struct list_node gate;       // among the actors that wait for the same
     struct actor *waits_for;     // edge of the wait graph; borrowed: registered while it is one
     struct completion *waiting;  // of the parked turn, while it is armed
-    struct completion_list starters;  // wait for init to return
-    struct completion_list stoppers;  // wait for the end
-    struct completion_list room_waiters;
+    struct list starters;        // wait for init to return
+    struct list stoppers;        // wait for the end
+    struct list room_waiters;
     bool is_external_stop;    // not asked for by its parent
     const char *stop_reason;  // static text; NULL: ordinary
     // Restarts by policy that it ruled: of its children, and of a root its own.
@@ -430,11 +423,6 @@ struct actor {
     struct sched_timer timer;       // back-off; armed by the owner
     struct sched_timer stop_timer;  // from the wish to stop to the end of the turn in progress
     struct actor *next_dead;
-};
-
-// Actors that wait for the same thing (gate.c). Lock.
-struct gate_list {
-    struct actor *first, *last;
 };
 
 struct actor_system {
@@ -449,10 +437,10 @@ struct actor_system {
     struct authority node;   // the node's own bound
     _Atomic int64_t busy;    // activity tokens; 0: idle
     _Atomic uint32_t idle_waiters;
-    _Atomic uint32_t parked;      // turns that wait, each with a stack of its own
-    uint32_t parked_most;         // fewer than there are stacks, so that turns can always begin
-    struct gate_list gate_log;    // lock: actors that wait until the log is less behind
-    struct gate_list gate_stack;  // lock: and for a stack
+    _Atomic uint32_t parked;  // turns that wait, each with a stack of its own
+    uint32_t parked_most;     // fewer than there are stacks, so that turns can always begin
+    struct list gate_log;     // lock: actors that wait until the log is less behind
+    struct list gate_stack;   // lock: and for a stack
     struct sched_timer gate_timer;
     bool is_gate_watched;      // lock: the timer is armed
     uint64_t stack_warned_ns;  // lock: when the last warning was logged; 0: never
@@ -573,7 +561,7 @@ void gate_leave(struct actor *actor);
 // notice.c
 // A notice that waits outside of the parent's mailbox, of a child that waits with it. Lock.
 struct held_notice {
-    struct held_notice *next, *previous;  // for the same parent, oldest first
+    struct list_node node;  // for the same parent, oldest first
     struct actor *child;
     struct message *message;
 };

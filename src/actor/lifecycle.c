@@ -387,8 +387,9 @@ static void finish_stop(struct actor *actor) {
     map_remove(&system->actors, bytes_slice(actor->id));
     atomic_store(&actor->status, ACTOR_STOPPED);
     completion_fail_all(&actor->stoppers, OK, NULL);
-    while (actor->starters.first != NULL && actor->start_error != NULL) {
-        completion_finish(actor->starters.first, ERR_GUEST, bytes_ref(actor->start_error));
+    while (!list_is_empty(&actor->starters) && actor->start_error != NULL) {
+        completion_finish(LIST_FIRST(&actor->starters, struct completion, node), ERR_GUEST,
+                          bytes_ref(actor->start_error));
     }
     completion_fail_all(&actor->starters, ERR_STOPPING, "actor has stopped");
     completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor has stopped");
@@ -427,8 +428,9 @@ void lifecycle_started(struct actor *actor, bool is_good, const char *reason) {
         actor->is_first_start = false;
         atomic_store(&actor->status, ACTOR_RUNNING);
         system_lock(actor->system);
-        while (actor->starters.first != NULL) {
-            completion_finish(actor->starters.first, OK, bytes_ref(actor->id));
+        while (!list_is_empty(&actor->starters)) {
+            completion_finish(LIST_FIRST(&actor->starters, struct completion, node), OK,
+                              bytes_ref(actor->id));
         }
         system_unlock(actor->system);
         return;

@@ -78,10 +78,10 @@ void mailbox_consumed(struct actor *actor, const struct message *message) {
         return;
     }
     system_lock(actor->system);
-    if (actor->room_waiters.first != NULL) {
-        completion_finish(actor->room_waiters.first, OK, NULL);
+    if (!list_is_empty(&actor->room_waiters)) {
+        completion_finish(LIST_FIRST(&actor->room_waiters, struct completion, node), OK, NULL);
     }
-    if (actor->room_waiters.first == NULL) {
+    if (list_is_empty(&actor->room_waiters)) {
         atomic_store(&actor->has_room_waiters, false);
     }
     system_unlock(actor->system);

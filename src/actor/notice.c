@@ -16,11 +16,8 @@
 
 // Lock held. The notice is told now, or not at all: the child goes on.
 static struct message *stop_holding(struct actor *parent, struct held_notice *held) {
-    struct held_notice *next = held->next;
-    struct held_notice *previous = held->previous;
-    *(previous != NULL ? &previous->next : &parent->held_first) = next;
-    *(next != NULL ? &next->previous : &parent->held_last) = previous;
-    if (parent->held_first == NULL) {
+    list_remove(&held->node);
+    if (list_is_empty(&parent->held_for_it)) {
         atomic_store(&parent->has_held, false);
     }
     struct message *message = held->message;
@@ -48,13 +45,12 @@ static bool hold(struct actor *child, struct actor *parent, struct message *mess
     // Sequentially consistent with notice_consumed: either it sees the flag, or we the room.
     atomic_store(&parent->has_held, true);
     if (!is_full(parent)) {
-        atomic_store(&parent->has_held, parent->held_first != NULL);
+        atomic_store(&parent->has_held, !list_is_empty(&parent->held_for_it));
         return false;
     }
     struct held_notice *held = xcalloc(1, sizeof *held);
-    *held = (struct held_notice){.previous = parent->held_last, .child = child, .message = message};
-    *(parent->held_last != NULL ? &parent->held_last->next : &parent->held_first) = held;
-    parent->held_last = held;
+    *held = (struct held_notice){.child = child, .message = message};
+    list_append(&parent->held_for_it, &held->node);
     child->held = held;
     atomic_store(&child->is_holding, true);
     wait_break_cycle(child, parent);
@@ -124,8 +120,9 @@ void notice_consumed(struct actor *parent, const struct message *notice) {
     // One that reads no more gets no more, and its children need not wait for it.
     bool has_ended =
         atomic_load(&parent->stop_requested) || status == ACTOR_CRASHED || status == ACTOR_STOPPED;
-    while (parent->held_first != NULL && (has_ended || !is_full(parent))) {
-        struct message *message = stop_holding(parent, parent->held_first);
+    while (!list_is_empty(&parent->held_for_it) && (has_ended || !is_full(parent))) {
+        struct message *message =
+            stop_holding(parent, LIST_FIRST(&parent->held_for_it, struct held_notice, node));
         if (!has_ended) {
             count_in(parent, message);
         }

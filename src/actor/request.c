@@ -33,20 +33,14 @@ void request_unref(struct request *request) {
 // that an actor that never answers does not grow for ever.
 static void gone_add(struct request *request) {
     struct actor *actor = request->target;
-    request->gone_next = NULL;
-    request->gone_previous = actor->gone_last;
-    *(actor->gone_last != NULL ? &actor->gone_last->gone_next : &actor->gone_first) = request;
-    actor->gone_last = request;
+    list_append(&actor->gone, &request->gone);
     if (++actor->gone_count > GONE_REQUESTS_MOST) {
-        request_finish(actor->gone_first, ERR_CLOSED, NULL);
+        request_finish(LIST_FIRST(&actor->gone, struct request, gone), ERR_CLOSED, NULL);
     }
 }
 
 static void gone_remove(struct request *request, struct actor *actor) {
-    struct request *next = request->gone_next;
-    struct request *previous = request->gone_previous;
-    *(previous != NULL ? &previous->gone_next : &actor->gone_first) = next;
-    *(next != NULL ? &next->gone_previous : &actor->gone_last) = previous;
+    list_remove(&request->gone);
     actor->gone_count--;
 }
 
@@ -60,9 +54,9 @@ void request_abandon(struct request *request) {
 
 bool request_check_room(struct request *request, struct actor *target) {
     uint64_t most = target->program->manifest->limits.requests;
-    if (target->outstanding_count >= most && target->gone_first != NULL) {
+    if (target->outstanding_count >= most && !list_is_empty(&target->gone)) {
         // Nobody waits for that one any more.
-        request_finish(target->gone_first, ERR_CLOSED, NULL);
+        request_finish(LIST_FIRST(&target->gone, struct request, gone), ERR_CLOSED, NULL);
     }
     if (target->outstanding_count < most) {
         return true;
@@ -80,11 +74,7 @@ void request_deliver(struct request *request, struct actor *target) {
     assert(request->target == NULL);
     request->state = REQUEST_DELIVERED;
     request->target = target;
-    request->next = NULL;
-    request->previous = target->outstanding_last;
-    *(target->outstanding_last != NULL ? &target->outstanding_last->next
-                                       : &target->outstanding_first) = request;
-    target->outstanding_last = request;
+    list_append(&target->outstanding, &request->node);
     target->outstanding_count++;
     atomic_fetch_add_explicit(&request->references, 1, memory_order_relaxed);
     bool is_new = map_add(&request->system->requests, slice_text(request->id), request);
@@ -112,10 +102,7 @@ static bool detach(struct request *request) {
     if (target == NULL) {
         return false;
     }
-    *(request->previous != NULL ? &request->previous->next : &target->outstanding_first) =
-        request->next;
-    *(request->next != NULL ? &request->next->previous : &target->outstanding_last) =
-        request->previous;
+    list_remove(&request->node);
     target->outstanding_count--;
     if (request->requester == NULL) {
         gone_remove(request, target);
@@ -145,8 +132,9 @@ void request_finish(struct request *request, enum status status, struct bytes *v
 }
 
 void request_fail_delivered(struct actor *actor, const char *text) {
-    while (actor->outstanding_first != NULL) {
-        request_finish(actor->outstanding_first, ERR_CLOSED, text_bytes("%s", text));
+    while (!list_is_empty(&actor->outstanding)) {
+        request_finish(LIST_FIRST(&actor->outstanding, struct request, node), ERR_CLOSED,
+                       text_bytes("%s", text));
     }
 }
 
@@ -215,12 +203,12 @@ static enum status reserve_room(struct actor *self, struct actor *target, uint64
         struct turn *turn = self->turn;
         system_lock(self->system);
         struct completion *wait = turn_prepare_wait(turn);
-        completion_link(wait, &target->room_waiters);
+        list_append(&target->room_waiters, &wait->node);
         // Sequentially consistent with mailbox_consumed: see there.
         atomic_store(&target->has_room_waiters, true);
         if (mailbox_reserve(target, size)) {
             wait->is_armed = false;
-            completion_unlink(wait);
+            list_remove(&wait->node);
             system_unlock(self->system);
             return OK;
         }
@@ -333,8 +321,10 @@ enum status actor_outstanding(struct actor *self, struct arena *arena, struct sl
     *count = self->outstanding_count;
     enum status status = id_list_new(arena, *count, ids, error);
     uint32_t i = 0;
-    for (struct request *at = self->outstanding_first; status == OK && at != NULL; at = at->next) {
-        status = id_list_set(arena, slice_text(at->id), &(*ids)[i++], error);
+    for (const struct list_node *node = self->outstanding.first; status == OK && node != NULL;
+         node = node->next) {
+        const struct request *request = CONTAINER_OF(node, struct request, node);
+        status = id_list_set(arena, slice_text(request->id), &(*ids)[i++], error);
     }
     system_unlock(self->system);
     return status;

@@ -43,7 +43,7 @@ static void spawn_create(struct spawn *spawn) {
     if (child == NULL && waiter != NULL) {
         completion_finish(waiter, error.code, text_bytes("%s", error.message));
     } else if (child != NULL && waiter != NULL && waiter->is_armed) {
-        completion_link(waiter, &child->starters);
+        list_append(&child->starters, &waiter->node);
         parent->waits_for = child;
     } else if (child != NULL) {
         // The instance that asked is gone, and the next one knows nothing of it.
@@ -161,7 +161,8 @@ static enum status wait_for_child(struct actor *self, struct slice id, int effec
         return error_set(error, ERR_NOT_FOUND, "the child has stopped already");
     }
     struct completion *wait = turn_prepare_wait(self->turn);
-    completion_link(wait, effect_kind == EFFECT_STOP_CHILD ? &child->stoppers : &child->starters);
+    list_append(effect_kind == EFFECT_STOP_CHILD ? &child->stoppers : &child->starters,
+                &wait->node);
     // A stop ends whatever the child waits for, this actor included: it closes no cycle.
     struct actor *edge = effect_kind == EFFECT_STOP_CHILD ? NULL : child;
     status = turn_wait(self->turn, edge, effect, 0, ERR_TIMEOUT, NULL, error);

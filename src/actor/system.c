@@ -23,29 +23,8 @@ struct bytes *text_bytes(const char *format, ...) {
 
 // ---- completions -------------------------------------------------------------------------------
 
-void completion_link(struct completion *completion, struct completion_list *list) {
-    assert(completion->list == NULL);
-    completion->list = list;
-    completion->next = NULL;
-    completion->previous = list->last;
-    *(list->last != NULL ? &list->last->next : &list->first) = completion;
-    list->last = completion;
-}
-
-void completion_unlink(struct completion *completion) {
-    struct completion_list *list = completion->list;
-    if (list == NULL) {
-        return;
-    }
-    struct completion *next = completion->next;
-    struct completion *previous = completion->previous;
-    *(previous != NULL ? &previous->next : &list->first) = next;
-    *(next != NULL ? &next->previous : &list->last) = previous;
-    completion->list = NULL;
-}
-
 void completion_finish(struct completion *completion, enum status status, struct bytes *value) {
-    completion_unlink(completion);
+    list_remove(&completion->node);
     if (!completion->is_armed) {
         bytes_unref(value);
         return;
@@ -56,9 +35,10 @@ void completion_finish(struct completion *completion, enum status status, struct
     completion->done(completion);
 }
 
-void completion_fail_all(struct completion_list *list, enum status status, const char *text) {
-    while (list->first != NULL) {
-        completion_finish(list->first, status, text != NULL ? bytes_copy(slice_text(text)) : NULL);
+void completion_fail_all(struct list *list, enum status status, const char *text) {
+    while (!list_is_empty(list)) {
+        completion_finish(LIST_FIRST(list, struct completion, node), status,
+                          text != NULL ? bytes_copy(slice_text(text)) : NULL);
     }
 }
 
@@ -76,7 +56,7 @@ static void actor_free(struct actor *actor, bool has_workers) {
         sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
     }
     assert(actor->turn == NULL && actor->ready == NULL);
-    assert(actor->held == NULL && actor->held_first == NULL && actor->gate == NULL);
+    assert(actor->held == NULL && list_is_empty(&actor->held_for_it) && actor->gate.list == NULL);
     mailbox_drain(actor, "the actor has ended");
     if (actor->instance != NULL) {
         component_instance_free(actor->instance);
@@ -327,7 +307,7 @@ static enum status start_program(struct actor_system *system, struct program *pr
     outside_init(&wait, system);
     system_lock(system);
     if (actor_status(actor) != ACTOR_STOPPED) {
-        completion_link(&wait.completion, &actor->starters);
+        list_append(&actor->starters, &wait.completion.node);
     } else {
         // The node was told to stop in between.
         completion_finish(&wait.completion, ERR_STOPPING, text_bytes("actor has stopped"));

@@ -493,7 +493,7 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     buf_clear(&turn->calls);
     turn->timer_ns = 0;
     turn->wait.is_armed = false;
-    turn->wait.list = NULL;
+    turn->wait.node.list = NULL;
     turn->arena.limit_bytes = 4 * (limits->message_bytes + limits->state_bytes) + ARENA_EXTRA_BYTES;
     wasm_context_begin(&turn->context, limits->turn_cpu_ms * 1000000U);
     actor->turn = turn;

@@ -18,7 +18,7 @@ static void wait_finished(struct completion *completion) {
 }
 
 struct completion *turn_prepare_wait(struct turn *turn) {
-    assert(turn->wait.list == NULL);
+    assert(turn->wait.node.list == NULL);
     turn->wait = (struct completion){.is_armed = true, .done = wait_finished};
     atomic_store_explicit(&turn->wait_done, false, memory_order_relaxed);
     return &turn->wait;
@@ -87,7 +87,7 @@ enum status turn_wait(struct turn *turn, struct actor *edge, struct message *eff
     if (status != OK) {
         atomic_fetch_sub_explicit(&self->system->parked, 1, memory_order_relaxed);
         turn->wait.is_armed = false;
-        completion_unlink(&turn->wait);
+        list_remove(&turn->wait.node);
         system_unlock(self->system);
         if (effect != NULL) {
             mailbox_consumed(effect->target != NULL ? effect->target : self, effect);
