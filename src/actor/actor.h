@@ -63,6 +63,10 @@ struct actor_config {
     void *blocking_context;
     actor_root_ended_fn root_ended;  // may be NULL; called on a worker, must be short
     void *root_context;
+    // What manifests may refer to besides files; borrowed until actor_system_free.
+    const struct manifest_scheme *schemes;
+    size_t scheme_count;
+    void *host;  // for the host room, see actor_host; borrowed until actor_system_free
     bool quiet;  // runtime.log goes to the chain only, not to stderr
 };
 
@@ -127,6 +131,8 @@ const struct permissions *actor_permissions(const struct actor *self);  // in ef
 // or that of an actor above it. NULL: none does. Lasts as long as the actor.
 const char *actor_folder_around(const struct actor *self, const char *path);
 struct env *actor_env(const struct actor *self);
+// What the node gave the host room (actor_config.host).
+void *actor_host(const struct actor *self);
 // Space that the host room keeps with the actor (seeded generator and so on): created zeroed on
 // first use, freed with the actor.
 void *actor_host_data(struct actor *self, size_t size);

@@ -82,6 +82,7 @@ struct program_request {
     struct slice manifest;    // path or text
     const char *folder;       // relative paths start here; NULL: the working directory
     const char *confined_to;  // NULL: anywhere
+    struct manifest_asker asker;
     bool has_state;
     bool is_exact_state;
     struct slice state;

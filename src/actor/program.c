@@ -214,9 +214,17 @@ void program_request_key(const struct program_request *request, struct buf *key)
     buf_append_slice(key, request->manifest);
 }
 
+// What has a scheme depends on who asks, and has no stamp: it is read again each time.
+static bool is_cacheable(const struct program_request *request) {
+    char *reference = xstrndup(request->manifest.data, request->manifest.size);
+    bool has_scheme = manifest_has_scheme(reference);
+    free(reference);
+    return !has_scheme;
+}
+
 bool program_try_cached(struct actor_system *system, const struct program_request *request,
                         struct program **out) {
-    if (request->has_state) {
+    if (request->has_state || !is_cacheable(request)) {
         return false;
     }
     struct buf key = {0};
@@ -251,7 +259,8 @@ static void remember_program(struct actor_system *system, const struct program_r
                              struct program *program, const char *manifest_path,
                              const struct file_stamp *manifest_stamp) {
     const struct manifest *manifest = program->manifest;
-    if (request->has_state || manifest->init_state != NULL) {
+    if (request->has_state || manifest->init_state != NULL || !is_cacheable(request) ||
+        manifest_has_scheme(manifest->component)) {
         return;
     }
     struct cached_program *cached = xcalloc(1, sizeof *cached);
@@ -357,6 +366,12 @@ static void remember_component(struct actor_system *system, const char *path,
     *entry = (struct cached_component){.stamp = *stamp, .component = component_ref(component)};
     pthread_mutex_lock(&system->program_lock);
     struct cached_component *old = map_remove(&system->components, slice_text(path));
+    if (old == NULL && system->components.live_count >= PROGRAMS_MOST) {
+        uint32_t cursor = 0;
+        struct map_entry *first = map_next(&system->components, &cursor);
+        old = first->value;
+        map_remove(&system->components, first->key);
+    }
     map_add(&system->components, slice_text(path), entry);
     pthread_mutex_unlock(&system->program_lock);
     if (old != NULL) {
@@ -366,12 +381,16 @@ static void remember_component(struct actor_system *system, const char *path,
 }
 
 // Gives the component that the manifest names, compiled. A confined manifest's is always read,
-// because only the read goes through the confinement.
+// because only the read goes through the confinement, and so is one with a scheme.
 static enum status get_component(struct actor_system *system, const struct manifest *manifest,
-                                 struct component **out, struct error *error) {
-    char *path = file_join(manifest->folder, manifest->component);
+                                 const struct manifest_resolver *resolver, struct component **out,
+                                 struct error *error) {
+    bool has_scheme = manifest_has_scheme(manifest->component);
+    char *path = has_scheme ? xstrdup(manifest->component)
+                            : file_join(manifest->folder, manifest->component);
+    has_scheme = has_scheme || manifest_has_scheme(path);
     struct file_stamp stamp = {0};
-    bool has_stamp = take_stamp(path, &stamp);
+    bool has_stamp = !has_scheme && take_stamp(path, &stamp);
     struct component *known = NULL;
     bool is_same = false;
     pthread_mutex_lock(&system->program_lock);
@@ -386,12 +405,12 @@ static enum status get_component(struct actor_system *system, const struct manif
         *out = component_ref(known);
     } else {
         struct bytes *bytes = NULL;
-        status = manifest_read_component(manifest, NULL, COMPONENT_MOST_BYTES, &bytes, error);
+        status = manifest_read_component(manifest, resolver, COMPONENT_MOST_BYTES, &bytes, error);
         if (status == OK) {
             status = load_and_compile(system, bytes, path, known, out, error);
         }
         bytes_unref(bytes);
-        if (status == OK && has_stamp) {
+        if (status == OK && (has_stamp || has_scheme)) {
             remember_component(system, path, &stamp, *out);
         }
     }
@@ -462,7 +481,7 @@ static enum status link_component(struct actor_system *system, struct program *p
 }
 
 static enum status build(struct actor_system *system, struct program *program,
-                         struct error *error) {
+                         const struct manifest_resolver *resolver, struct error *error) {
     struct manifest *manifest = program->manifest;
     enum status status = manifest_check_available(manifest, error);
     if (status == OK) {
@@ -470,7 +489,7 @@ static enum status build(struct actor_system *system, struct program *program,
     }
     struct component *component = NULL;
     if (status == OK) {
-        status = get_component(system, manifest, &component, error);
+        status = get_component(system, manifest, resolver, &component, error);
     }
     if (status != OK) {
         return status;
@@ -488,10 +507,15 @@ enum status program_load(struct actor_system *system, const struct program_reque
     if (program_try_cached(system, request, out)) {
         return OK;
     }
+    struct manifest_references references = {.schemes = system->config.schemes,
+                                             .scheme_count = system->config.scheme_count,
+                                             .asker = request->asker};
+    struct manifest_resolver resolver = manifest_resolver_of(&references);
     struct manifest_options options = {.has_state = request->has_state,
                                        .state = request->state,
                                        .exact_state = request->is_exact_state,
                                        .confined_to = request->confined_to,
+                                       .resolver = &resolver,
                                        .warn = warn};
     // Stamped before the read: a change in between then shows as a different stamp later.
     struct file_stamp stamp = {0};
@@ -510,7 +534,7 @@ enum status program_load(struct actor_system *system, const struct program_reque
         program = xcalloc(1, sizeof *program);
         atomic_init(&program->references, 1);
         program->manifest = manifest;
-        status = build(system, program, error);
+        status = build(system, program, &resolver, error);
     }
     if (status == OK) {
         remember_program(system, request, program, path, &stamp);

@@ -9,7 +9,7 @@
 struct spawn {
     _Atomic uint32_t references;
     struct load_job job;
-    struct actor *parent;       // keeps
+    struct actor *parent;       // keeps; its id and permissions are what job.request borrows, too
     struct completion *waiter;  // lock; NULL once the caller stopped waiting
     struct bytes *manifest;     // what job.request borrows
     struct bytes *state;
@@ -97,6 +97,7 @@ enum status actor_spawn_child(struct actor *self, struct slice manifest, enum ac
         .manifest = bytes_slice(spawn->manifest),
         .folder = own->folder,
         .confined_to = own->confined_to != NULL ? own->confined_to : own->folder,
+        .asker = {.actor = actor_id(self), .permissions = actor_permissions(self)},
         .has_state = has_state,
         .is_exact_state = mode == ACTOR_RESUME,
         .state = bytes_slice(spawn->state)};

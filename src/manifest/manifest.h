@@ -207,8 +207,37 @@ struct manifest_resolver {
                         struct error *error);
 };
 // Reads files: relative to `folder`, and beneath `confined_to` (openat2, RESOLVE_BENEATH) unless
-// that is NULL. https://, http:// and store:// are ERR_UNSUPPORTED. Any thread.
+// that is NULL. References with a scheme are ERR_UNSUPPORTED. Any thread.
 extern const struct manifest_resolver manifest_file_resolver;
+
+// Who names a reference: what it refers to is read with the rights of that actor (contract §3,
+// Permissions). Zero-initialised: the user, whose rights have no bound.
+struct manifest_asker {
+    const char *actor;                      // its id
+    const struct permissions *permissions;  // in effect for it
+};
+
+// A kind of reference that is no file: those that begin with `prefix`. The node has one for each
+// thing that it can reach. `read` is as in struct manifest_resolver, on any thread that may wait;
+// it checks what the asker may.
+struct manifest_scheme {
+    const char *prefix;  // "store://"
+    void *context;
+    enum status (*read)(void *context, const struct manifest_asker *asker, const char *reference,
+                        uint64_t limit_bytes, struct bytes **out, struct error *error);
+};
+
+// A resolver over schemes and files. A relative reference in a manifest that came by a scheme
+// starts at that manifest's folder, which is then of that scheme too.
+struct manifest_references {
+    const struct manifest_scheme *schemes;
+    size_t scheme_count;
+    struct manifest_asker asker;
+};
+// Borrows `references`, which must last as long as the resolver is used.
+struct manifest_resolver manifest_resolver_of(struct manifest_references *references);
+// Whether a reference has a scheme ("store://…"), so that it names no file.
+bool manifest_has_scheme(const char *reference);
 
 // A complaint that does not stop a load: a full sentence "file:line:column: …". Borrows `text`.
 typedef void manifest_warn_fn(void *context, const char *text);

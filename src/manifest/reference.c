@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // References to files: read from disk, and, when an actor names them, only beneath the folder that
 // its rights end at. The kernel walks the path (openat2, RESOLVE_BENEATH), so that neither ".." nor
-// a symbolic link leads out, also when somebody changes the folders meanwhile.
+// a symbolic link leads out, also when somebody changes the folders meanwhile. What has a scheme is
+// left to whoever can reach it.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -14,16 +15,19 @@
 #include "manifest/manifest.h"
 #include "manifest/paths.h"
 
-static const char *const later_schemes[] = {"https://", "http://", "store://"};
-
-static enum status refuse_scheme(const char *reference, struct error *error) {
-    for (size_t i = 0; i < COUNT_OF(later_schemes); i++) {
-        if (slice_starts_with(slice_text(reference), later_schemes[i])) {
-            return error_set(error, ERR_UNSUPPORTED, "%s references are not available yet",
-                             later_schemes[i]);
-        }
+// Bytes of the scheme that a reference begins with, "://" included; 0: it has none.
+static size_t scheme_size(const char *reference) {
+    size_t size = 0;
+    while ((reference[size] >= 'a' && reference[size] <= 'z') ||
+           (size > 0 && ((reference[size] >= '0' && reference[size] <= '9') ||
+                         reference[size] == '+' || reference[size] == '-'))) {
+        size++;
     }
-    return OK;
+    return size > 0 && strncmp(reference + size, "://", 3) == 0 ? size + 3 : 0;
+}
+
+bool manifest_has_scheme(const char *reference) {
+    return scheme_size(reference) > 0;
 }
 
 static enum status read_all(int descriptor, uint64_t limit_bytes, struct bytes **out,
@@ -123,10 +127,11 @@ static enum status read_file_reference(void *context, const char *folder, const 
                                        const char *reference, uint64_t limit_bytes,
                                        struct bytes **out, struct error *error) {
     (void)context;
-    enum status status = refuse_scheme(reference, error);
-    if (status != OK) {
-        return status;
+    if (manifest_has_scheme(reference)) {
+        return error_set(error, ERR_UNSUPPORTED, "%.*s references are not available here",
+                         (int)scheme_size(reference), reference);
     }
+    enum status status = OK;
     if (confined_to == NULL) {
         char *path = file_join(folder, reference);
         status = file_read(path, limit_bytes, out, error);
@@ -149,3 +154,30 @@ static enum status read_file_reference(void *context, const char *folder, const 
 
 const struct manifest_resolver manifest_file_resolver = {.context = NULL,
                                                          .read = read_file_reference};
+
+static enum status read_by_scheme(void *context, const char *folder, const char *confined_to,
+                                  const char *reference, uint64_t limit_bytes, struct bytes **out,
+                                  struct error *error) {
+    struct manifest_references *references = context;
+    char *joined = NULL;
+    if (manifest_has_scheme(folder) && !manifest_has_scheme(reference) && reference[0] != '/') {
+        joined = file_join(folder, reference);
+        reference = joined;
+    }
+    const struct manifest_scheme *scheme = NULL;
+    for (size_t i = 0; scheme == NULL && i < references->scheme_count; i++) {
+        if (slice_starts_with(slice_text(reference), references->schemes[i].prefix)) {
+            scheme = &references->schemes[i];
+        }
+    }
+    enum status status =
+        scheme != NULL
+            ? scheme->read(scheme->context, &references->asker, reference, limit_bytes, out, error)
+            : read_file_reference(NULL, folder, confined_to, reference, limit_bytes, out, error);
+    free(joined);
+    return status;
+}
+
+struct manifest_resolver manifest_resolver_of(struct manifest_references *references) {
+    return (struct manifest_resolver){.context = references, .read = read_by_scheme};
+}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// References: files, the folder that an actor's rights end at, and what is not available yet.
+// References: files, the folder that an actor's rights end at, and schemes.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,11 +92,11 @@ TEST(a_reference_may_not_be_too_large_nor_a_pipe) {
     EXPECT(read_one(inside, inside, "pipe", &content, &error) == ERR_INVALID);
 }
 
-TEST(urls_and_stores_come_later) {
+TEST(without_schemes_there_are_only_files) {
     struct bytes *content = NULL;
     struct error error = {0};
     EXPECT(read_one("/", NULL, "https://x.example/a", &content, &error) == ERR_UNSUPPORTED);
-    EXPECT_TEXT(error.message, "https:// references are not available yet");
+    EXPECT_TEXT(error.message, "https:// references are not available here");
     EXPECT(read_one("/", NULL, "http://x.example/a", &content, &error) == ERR_UNSUPPORTED);
     EXPECT(read_one("/", NULL, "store://id/label", &content, &error) == ERR_UNSUPPORTED);
     EXPECT_ERROR(HEAD "init_state = \"store://id/x\"\n",
@@ -170,6 +170,62 @@ TEST(a_missing_file_names_its_path) {
     struct error error = {0};
     EXPECT(manifest_load_file("/nowhere/m.toml", NULL, &manifest, &error) == ERR_NOT_FOUND);
     EXPECT_CONTAINS(error.message, "/nowhere/m.toml");
+}
+
+// A scheme that gives back what it was asked for, and by whom.
+static enum status read_echo(void *context, const struct manifest_asker *asker,
+                             const char *reference, uint64_t limit_bytes, struct bytes **out,
+                             struct error *error) {
+    if (limit_bytes < 5) {
+        return error_set(error, ERR_LIMIT, "too little room");
+    }
+    struct buf text = {0};
+    buf_format(&text, "%s %s %s", (const char *)context,
+               asker->actor != NULL ? asker->actor : "user", reference);
+    *out = bytes_copy(buf_slice(&text));
+    buf_release(&text);
+    return OK;
+}
+
+static void expect_echo(int line, struct manifest_references *references, const char *folder,
+                        const char *reference, const char *wanted) {
+    struct manifest_resolver resolver = manifest_resolver_of(references);
+    struct bytes *content = NULL;
+    struct error error = {0};
+    if (resolver.read(resolver.context, folder, NULL, reference, 100, &content, &error) != OK ||
+        !slice_equal_text(bytes_slice(content), wanted)) {
+        test_report(__FILE__, line, "%s: %.*s %s", reference,
+                    content != NULL ? (int)content->size : 0,
+                    content != NULL ? (const char *)content->data : "", error.message);
+    }
+    bytes_unref(content);
+}
+
+TEST(a_scheme_reads_for_whoever_asks) {
+    static const struct manifest_scheme schemes[] = {
+        {.prefix = "one://", .context = "1", .read = read_echo},
+        {.prefix = "two://", .context = "2", .read = read_echo}};
+    struct manifest_references user = {.schemes = schemes, .scheme_count = 2};
+    struct manifest_references actor = user;
+    actor.asker.actor = "a";
+    expect_echo(__LINE__, &user, "/", "one://x/y", "1 user one://x/y");
+    expect_echo(__LINE__, &actor, "/", "two://x", "2 a two://x");
+    // Of a manifest that came by a scheme, also what it names beside itself.
+    expect_echo(__LINE__, &actor, "two://x/y", "a.wasm", "2 a two://x/y/a.wasm");
+    expect_echo(__LINE__, &actor, "two://x/y", "one://z", "1 a one://z");
+    struct manifest_resolver resolver = manifest_resolver_of(&actor);
+    struct bytes *content = NULL;
+    struct error error = {0};
+    EXPECT(resolver.read(resolver.context, "/", NULL, "six://x", 100, &content, &error) ==
+           ERR_UNSUPPORTED);
+    EXPECT_TEXT(error.message, "six:// references are not available here");
+    error_clear(&error);
+    // Never a file of the host, wherever the manifest came from.
+    EXPECT(resolver.read(resolver.context, "two://x", "two://x", "/etc/hostname", 100, &content,
+                         &error) == ERR_DENIED);
+    EXPECT(manifest_has_scheme("store://a") && manifest_has_scheme("a+b-2://"));
+    EXPECT(!manifest_has_scheme("://a") && !manifest_has_scheme("a/b://c") &&
+           !manifest_has_scheme("a.toml"));
 }
 
 static void expect_path(int line, const char *folder, const char *path, const char *wanted) {
