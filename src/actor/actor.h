@@ -57,7 +57,7 @@ struct actor_config {
     actor_resolve_fn resolve;
     actor_resolve_resource_fn resolve_resource;  // NULL: the host has no resource types
     actor_instance_ended_fn instance_ended;      // may be NULL
-    void *host;  // what the host room was given by the node: actor_host
+    void *host;  // for the host room, see actor_host; borrowed until actor_system_free
     // Calls run(argument) on a thread that may block, later; any thread. NULL: on the worker.
     void (*run_blocking)(void *context, void (*run)(void *argument), void *argument);
     void *blocking_context;
@@ -66,7 +66,6 @@ struct actor_config {
     // What manifests may refer to besides files; borrowed until actor_system_free.
     const struct manifest_scheme *schemes;
     size_t scheme_count;
-    void *host;  // for the host room, see actor_host; borrowed until actor_system_free
     bool quiet;  // runtime.log goes to the chain only, not to stderr
 };
 
@@ -131,8 +130,6 @@ const struct permissions *actor_permissions(const struct actor *self);  // in ef
 // or that of an actor above it. NULL: none does. Lasts as long as the actor.
 const char *actor_folder_around(const struct actor *self, const char *path);
 struct env *actor_env(const struct actor *self);
-// What the node gave the host room (actor_config.host).
-void *actor_host(const struct actor *self);
 // Space that the host room keeps with the actor (seeded generator and so on): created zeroed on
 // first use, freed with the actor.
 void *actor_host_data(struct actor *self, size_t size);

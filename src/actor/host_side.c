@@ -39,10 +39,6 @@ struct env *actor_env(const struct actor *self) {
     return self->system->config.env;
 }
 
-void *actor_host(const struct actor *self) {
-    return self->system->config.host;
-}
-
 void *actor_host_data(struct actor *self, size_t size) {
     if (self->host_data == NULL) {
         self->host_data = xcalloc(1, size);
