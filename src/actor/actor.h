@@ -24,6 +24,7 @@
 #include "chain/chain.h"
 #include "component/component.h"
 #include "manifest/manifest.h"
+#include "manifest/permission.h"
 #include "sched/sched.h"
 
 struct actor;
@@ -51,8 +52,11 @@ typedef void (*actor_root_ended_fn)(void *context, const char *id, const char *r
 
 struct actor_config {
     struct env *env;
-    struct sched *sched;             // borrowed until actor_system_free
-    struct chain_log *log;           // NULL: nothing is recorded (benches)
+    struct sched *sched;    // borrowed until actor_system_free
+    struct chain_log *log;  // NULL: nothing is recorded (benches)
+    // Existing folder for the plain values of what the chains hold as commitments, one file for
+    // each actor and run (docs/formats/chain.md, "Secrets"). Borrowed. NULL: they are not kept.
+    const char *secrets_folder;
     struct wasm_compiler *compiler;  // borrowed
     actor_resolve_fn resolve;
     actor_resolve_resource_fn resolve_resource;  // NULL: the host has no resource types
@@ -140,10 +144,24 @@ struct slice actor_state(const struct actor *self);
 
 // Brackets every host call, for the record: `begin` before anything else, `end` with the result.
 // A call that waits in between has its intent recorded before and its result after.
+//
+// What must not stand in the chain is recorded as a commitment: strings and list<u8> of a result
+// with value.is_secret, and, in arguments and results of host calls and exports alike, the values
+// of Authorization, Cookie, Proxy-Authorization and Set-Cookie in a record's field `headers` of
+// type list<tuple<string, string>>. The latter needs nothing from the host function.
 void actor_call_begin(struct actor *self, const char *name, const struct component_func_type *type,
                       const struct value *args);
 // False when the calls of this leg take more room than an event may have: the caller traps.
 bool actor_call_end(struct actor *self, const struct value *result) MUST_CHECK;
+
+// The actor tried what it may not do. Sets `error` to "permission denied: " and the text, for the
+// guest, and has the denial recorded: an event of type `permission-denied`, with `kind`, the host
+// function in progress and the text, stands in the chain before that of the leg. So the text names
+// what the guest asked for and the rule, never what lies beyond it. Between actor_call_begin and
+// actor_call_end only; a function that cannot answer with an error traps with error->message.
+// Gives ERR_DENIED.
+enum status actor_denied(struct actor *self, enum permission_kind kind, struct error *error,
+                         const char *format, ...) PRINTF_LIKE(4, 5);
 
 // The text of an error that a function below gave, in full: `error` holds at most
 // ERROR_MESSAGE_MAX bytes of what another actor may have said at length. Borrowed for the turn.

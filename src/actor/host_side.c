@@ -73,7 +73,8 @@ bool actor_call_end(struct actor *self, const struct value *result) {
         record_call(turn, result);
     }
     turn->call_name = NULL;
-    return turn->calls.size <= LEG_CALLS_MOST_BYTES;
+    size_t bytes = turn->calls.size + turn->call_secrets.size + turn->denials.size;
+    return bytes <= LEG_CALLS_MOST_BYTES;
 }
 
 struct slice actor_error_text(const struct actor *self, const struct error *error) {

@@ -311,7 +311,10 @@ struct turn {
     struct error error;
     struct buf calls;  // CBOR of this leg's finished host calls
     uint32_t call_count;
-    struct buf event;  // the event being built
+    struct buf event;                        // the event being built
+    struct buf call_secrets, event_secrets;  // what `calls` and `event` have places for (secret.c)
+    struct buf denials;                      // of this leg (denial.c)
+    uint32_t denial_count;
     // The host call in progress.
     const char *call_name;
     const struct component_func_type *call_type;
@@ -366,6 +369,7 @@ struct actor {
     struct message *ready;      // taken from the inbox, oldest first
     struct actor *last_target;  // keeps; most recent send's
     void *host_data;
+    struct secrets *secrets;   // NULL: it had none in this run
     uint32_t tokens;           // activity held (system.c)
     uint32_t deferred;         // control bits that could not be acted on yet
     uint32_t instance_number;  // of this run; a crash or restart begins the next
@@ -583,13 +587,27 @@ void notice_consumed(struct actor *parent, const struct message *notice);
 enum status notice_check_room(struct actor *parent, struct error *error);
 
 // record.c
-void record_value(struct buf *out, const struct component_type *type, const struct value *value);
 void record_call(struct turn *turn, const struct value *result);
 // On the worker. Appends the leg's event; `new_state` may be NULL. False when the log failed.
 bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_state);
 bool record_lifecycle(struct actor *actor, const char *type, struct slice data);
 bool record_spawned(struct actor *actor);
 bool record_reason(struct actor *actor, const char *type, const char *reason);
+
+// denial.c
+// On the worker: appends the leg's denials. Before the leg's own event, which is the one that its
+// effects refer to. False when the log failed.
+bool denials_record(struct turn *turn);
+
+// secret.c
+// Appends a place for the commitment to `plain`, a CBOR item, and notes it in `secrets`.
+void secret_put(struct buf *out, struct buf *secrets, struct slice plain);
+// Whether the record hides the value of the header `name`.
+bool secret_is_header(struct slice name);
+// On the worker: fills the places noted in `secrets`, which is empty afterwards, and keeps the
+// plain values in the side file. False when that could not be written.
+bool secrets_seal(struct actor *actor, struct buf *out, struct buf *secrets);
+void secrets_free(struct secrets *secrets);
 
 // supervise.c
 struct spawn;

@@ -7,23 +7,77 @@
 // A host call that waits stands last in its leg as [name, [args]]; its result stands in a later
 // leg as [result].
 // Values are written by their component types: list<u8> as bytes, records and tuples as arrays,
-// option as null or [value], result as [0, ok] or [1, error], variants as [case, payload].
+// option as null or [value], result as [0, ok] or [1, error], variants as [case, payload]; what is
+// secret as a commitment (secret.c).
 #include <assert.h>
 
 #include "actor/internal.h"
 #include "base/log.h"
 #include "codec/cbor.h"
 
-static void record_items(struct buf *out, const struct component_type *type,
-                         const struct value *value) {
-    cbor_array(out, type->item_count);
-    for (uint32_t i = 0; i < type->item_count; i++) {
-        record_value(out, type->items[i], &value->items[i]);
+// What is kept out of the record while it is written.
+struct omitted {
+    struct buf *secrets;  // for secret_put
+    bool has_marks;       // value.is_secret means something
+};
+
+static void record_value(struct buf *out, const struct omitted *omitted,
+                         const struct component_type *type, const struct value *value);
+
+static bool is_headers(const struct component_type *type, uint32_t field) {
+    const struct component_type *list = type->items[field];
+    if (type->kind != COMPONENT_RECORD || !slice_equal_text(type->names[field], "headers") ||
+        list->kind != COMPONENT_LIST || list->items[0]->kind != COMPONENT_TUPLE) {
+        return false;
+    }
+    const struct component_type *pair = list->items[0];
+    return pair->item_count == 2 && pair->items[0]->kind == COMPONENT_STRING &&
+           pair->items[1]->kind == COMPONENT_STRING;
+}
+
+static void record_secret(struct buf *out, const struct omitted *omitted, const struct value *value,
+                          bool is_text) {
+    struct buf plain = {0};
+    struct slice content = slice_of(value->bytes, value->count);
+    if (is_text) {
+        cbor_text(&plain, content);
+    } else {
+        cbor_bytes(&plain, content);
+    }
+    secret_put(out, omitted->secrets, buf_slice(&plain));
+    buf_release(&plain);
+}
+
+static void record_headers(struct buf *out, const struct omitted *omitted,
+                           const struct component_type *type, const struct value *value) {
+    const struct component_type *pair = type->items[0];
+    cbor_array(out, value->count);
+    for (uint32_t i = 0; i < value->count; i++) {
+        const struct value *items = value->items[i].items;
+        cbor_array(out, 2);
+        record_value(out, omitted, pair->items[0], &items[0]);
+        if (secret_is_header(slice_of(items[0].bytes, items[0].count))) {
+            record_secret(out, omitted, &items[1], true);
+        } else {
+            record_value(out, omitted, pair->items[1], &items[1]);
+        }
     }
 }
 
-static void record_plain_list(struct buf *out, const struct component_type *item,
-                              const struct value *value) {
+static void record_items(struct buf *out, const struct omitted *omitted,
+                         const struct component_type *type, const struct value *value) {
+    cbor_array(out, type->item_count);
+    for (uint32_t i = 0; i < type->item_count; i++) {
+        if (is_headers(type, i)) {
+            record_headers(out, omitted, type->items[i], &value->items[i]);
+        } else {
+            record_value(out, omitted, type->items[i], &value->items[i]);
+        }
+    }
+}
+
+static void record_plain_list(struct buf *out, const struct omitted *omitted,
+                              const struct component_type *item, const struct value *value) {
     if (item->kind == COMPONENT_U8) {
         cbor_bytes(out, slice_of(value->bytes, value->count));
         return;
@@ -41,21 +95,22 @@ static void record_plain_list(struct buf *out, const struct component_type *item
         } else if (item->kind == COMPONENT_S32) {
             one.bits = (uint64_t)(int64_t)(int32_t)bits;
         }
-        record_value(out, item, &one);
+        record_value(out, omitted, item, &one);
     }
 }
 
-static void record_case(struct buf *out, const struct component_type *type,
-                        const struct value *value) {
+static void record_case(struct buf *out, const struct omitted *omitted,
+                        const struct component_type *type, const struct value *value) {
     const struct component_type *payload = type->items[value->which];
     cbor_array(out, payload != NULL ? 2 : 1);
     cbor_uint(out, value->which);
     if (payload != NULL) {
-        record_value(out, payload, value->items);
+        record_value(out, omitted, payload, value->items);
     }
 }
 
-void record_value(struct buf *out, const struct component_type *type, const struct value *value) {
+static void record_value(struct buf *out, const struct omitted *omitted,
+                         const struct component_type *type, const struct value *value) {
     float single;
     double number;
     switch (type->kind) {
@@ -87,21 +142,29 @@ void record_value(struct buf *out, const struct component_type *type, const stru
             cbor_float64(out, number);
             return;
         case COMPONENT_STRING:
+            if (omitted->has_marks && value->is_secret) {
+                record_secret(out, omitted, value, true);
+                return;
+            }
             cbor_text(out, slice_of(value->bytes, value->count));
             return;
         case COMPONENT_LIST:
+            if (type->items[0]->kind == COMPONENT_U8 && omitted->has_marks && value->is_secret) {
+                record_secret(out, omitted, value, false);
+                return;
+            }
             if (type->items[0]->is_plain) {
-                record_plain_list(out, type->items[0], value);
+                record_plain_list(out, omitted, type->items[0], value);
                 return;
             }
             cbor_array(out, value->count);
             for (uint32_t i = 0; i < value->count; i++) {
-                record_value(out, type->items[0], &value->items[i]);
+                record_value(out, omitted, type->items[0], &value->items[i]);
             }
             return;
         case COMPONENT_RECORD:
         case COMPONENT_TUPLE:
-            record_items(out, type, value);
+            record_items(out, omitted, type, value);
             return;
         case COMPONENT_ENUM:
             cbor_uint(out, value->which);
@@ -112,11 +175,11 @@ void record_value(struct buf *out, const struct component_type *type, const stru
                 return;
             }
             cbor_array(out, 1);
-            record_value(out, type->items[0], value->items);
+            record_value(out, omitted, type->items[0], value->items);
             return;
         case COMPONENT_VARIANT:
         case COMPONENT_RESULT:
-            record_case(out, type, value);
+            record_case(out, omitted, type, value);
             return;
     }
     assert(0 && "unknown type kind");
@@ -124,11 +187,12 @@ void record_value(struct buf *out, const struct component_type *type, const stru
 
 static void record_call_head(struct turn *turn, uint32_t items) {
     struct buf *out = &turn->calls;
+    const struct omitted omitted = {.secrets = &turn->call_secrets};
     cbor_array(out, items);
     cbor_text_z(out, turn->call_name);
     cbor_array(out, turn->call_type->param_count);
     for (uint32_t i = 0; i < turn->call_type->param_count; i++) {
-        record_value(out, turn->call_type->params[i], &turn->call_args[i]);
+        record_value(out, &omitted, turn->call_type->params[i], &turn->call_args[i]);
     }
     turn->call_count++;
 }
@@ -142,7 +206,8 @@ void record_call(struct turn *turn, const struct value *result) {
         record_call_head(turn, type != NULL ? 3 : 2);
     }
     if (type != NULL) {
-        record_value(&turn->calls, type, result);
+        const struct omitted omitted = {.secrets = &turn->call_secrets, .has_marks = true};
+        record_value(&turn->calls, &omitted, type, result);
     }
 }
 
@@ -157,13 +222,14 @@ static void record_source(struct buf *out, const struct message *message) {
     cbor_uint(out, message->sender_index);
 }
 
-static void record_params(struct buf *out, const struct turn *turn) {
+static void record_params(struct buf *out, struct turn *turn) {
+    const struct omitted omitted = {.secrets = &turn->event_secrets};
     const struct component_func_type *type = turn->actor->program->exports[turn->kind].type;
     if (type->param_count < 2) {
         cbor_array(out, 0);
         return;
     }
-    record_items(out, type->params[1], &turn->args[1]);
+    record_items(out, &omitted, type->params[1], &turn->args[1]);
 }
 
 // The part of an ok result behind the state, if the export has one.
@@ -172,7 +238,8 @@ static bool has_answer(const struct turn *turn) {
     return type->result->items[0]->item_count > 1;
 }
 
-static void record_outcome(struct buf *out, const struct turn *turn, enum leg_outcome outcome) {
+static void record_outcome(struct buf *out, struct turn *turn, enum leg_outcome outcome) {
+    const struct omitted omitted = {.secrets = &turn->event_secrets};
     bool answers = outcome == LEG_OK && !turn->is_instantiation && has_answer(turn);
     bool has_text = outcome == LEG_ERROR || outcome == LEG_TRAP;
     cbor_array(out, answers || has_text ? 2 : 1);
@@ -180,7 +247,7 @@ static void record_outcome(struct buf *out, const struct turn *turn, enum leg_ou
     if (answers) {
         const struct component_func_type *type = turn->actor->program->exports[turn->kind].type;
         const struct component_type *tuple = type->result->items[0];
-        record_value(out, tuple->items[1], &turn->result.items->items[1]);
+        record_value(out, &omitted, tuple->items[1], &turn->result.items->items[1]);
     } else if (outcome == LEG_ERROR) {
         cbor_text(out, slice_of(turn->result.items->bytes, turn->result.items->count));
     } else if (outcome == LEG_TRAP) {
@@ -202,6 +269,13 @@ static bool append(struct actor *actor, const char *type, struct slice data) {
     return true;
 }
 
+static void forget_calls(struct turn *turn) {
+    buf_clear(&turn->calls);
+    turn->call_count = 0;
+    buf_clear(&turn->denials);
+    turn->denial_count = 0;
+}
+
 bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_state) {
     struct actor *actor = turn->actor;
     if (actor->program->call != NULL) {
@@ -210,6 +284,10 @@ bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_s
     if (outcome == LEG_WAITING && turn->call_name != NULL && !turn->call_waited) {
         record_call_head(turn, 2);
         turn->call_waited = true;
+    }
+    if (!secrets_seal(actor, &turn->calls, &turn->call_secrets) || !denials_record(turn)) {
+        forget_calls(turn);
+        return false;
     }
     bool is_call = !turn->is_instantiation && turn->leg == 0;
     bool has_source = is_call && turn->message != NULL;
@@ -241,10 +319,9 @@ bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_s
         cbor_uint(out, 7);
         cbor_bytes(out, bytes_slice(new_state));
     }
-    buf_clear(&turn->calls);
-    turn->call_count = 0;
+    forget_calls(turn);
     const char *type = turn->is_instantiation ? "instance-created" : export_event_type(turn->kind);
-    return append(actor, type, buf_slice(out));
+    return secrets_seal(actor, out, &turn->event_secrets) && append(actor, type, buf_slice(out));
 }
 
 bool record_lifecycle(struct actor *actor, const char *type, struct slice data) {

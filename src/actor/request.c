@@ -145,7 +145,7 @@ void request_fail_delivered(struct actor *actor, const char *text) {
 static bool is_permitted(const struct actor *self, const struct actor *target) {
     const struct permissions *permissions = &self->authority->effective;
     if (permissions->message_server.targets.layer_count == 0) {
-        return true;
+        return permissions->allowed[PERMISSION_MESSAGE_SERVER];
     }
     struct permission_relation relation = {
         .parent = self->parent == target,
@@ -156,6 +156,23 @@ static bool is_permitted(const struct actor *self, const struct actor *target) {
     return permissions_allow_target(permissions, &relation);
 }
 
+static enum status deny_target(struct actor *self, struct slice id, struct error *error) {
+    return actor_denied(self, PERMISSION_MESSAGE_SERVER, error,
+                        "the actor may not send messages to %.*s",
+                        (int)(id.size < 200 ? id.size : 200), (const char *)id.data);
+}
+
+// Whether it may hear that there is no actor of that id: one that it may not address looks the same
+// whether it exists or not.
+static bool may_learn(const struct actor *self, struct slice id) {
+    char text[ACTOR_ID_BYTES] = "";
+    if (id.size < sizeof text) {
+        memcpy(text, id.data, id.size);
+    }
+    struct permission_relation relation = {.id = text};
+    return permissions_allow_target(&self->authority->effective, &relation);
+}
+
 // Finds the target of a message; the most recent one is remembered, so that a stream of messages
 // takes no lock. Borrowed: valid until the next call of the same actor.
 static enum status find_target(struct actor *self, struct slice id, enum export_kind kind,
@@ -164,6 +181,9 @@ static enum status find_target(struct actor *self, struct slice id, enum export_
     if (target == NULL || actor_status(target) == ACTOR_STOPPED ||
         !slice_equal(bytes_slice(target->id), id)) {
         target = actor_find(self->system, id);
+        if (target == NULL && !may_learn(self, id)) {
+            return deny_target(self, id, error);
+        }
         if (target == NULL) {
             return error_set(error, ERR_NOT_FOUND, "no such actor: %.*s",
                              (int)(id.size < 200 ? id.size : 200), (const char *)id.data);
@@ -173,7 +193,7 @@ static enum status find_target(struct actor *self, struct slice id, enum export_
         system_unlock(self->system);
         if (!permitted) {
             actor_unref(target);
-            return error_set(error, ERR_DENIED, "permission denied: message target");
+            return deny_target(self, id, error);
         }
         actor_unref(self->last_target);
         self->last_target = target;

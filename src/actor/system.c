@@ -69,6 +69,7 @@ static void actor_free(struct actor *actor, bool has_workers) {
     authority_unref(actor->system, actor->authority);
     program_unref(actor->program);
     free(actor->host_data);
+    secrets_free(actor->secrets);
     free(actor);
 }
 

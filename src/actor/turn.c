@@ -56,6 +56,9 @@ static void turn_free(struct turn *turn) {
     arena_release(&turn->arena);
     buf_release(&turn->calls);
     buf_release(&turn->event);
+    buf_release(&turn->call_secrets);
+    buf_release(&turn->event_secrets);
+    buf_release(&turn->denials);
     free(turn);
 }
 
@@ -77,6 +80,9 @@ static void turn_give(struct actor_system *system, struct turn *turn) {
     }
     release_big(&turn->calls);
     release_big(&turn->event);
+    release_big(&turn->call_secrets);
+    release_big(&turn->event_secrets);
+    release_big(&turn->denials);
     turn->next = cache->first;
     cache->first = turn;
     cache->count++;

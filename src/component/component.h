@@ -118,6 +118,9 @@ struct value {
         uint32_t count;
         uint32_t which;
     };
+    // Of a string or list<u8> in the result of a host function: whoever records the call keeps the
+    // content out of the record (actor/actor.h). Means nothing elsewhere.
+    bool is_secret;
 };
 
 // ---- loading -------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+// What the interfaces share, and how a component's imports find their functions. See host.h.
+#include <assert.h>
+
 #include "codec/utf8.h"
 #include "host/wasi_http.h"
 
@@ -131,19 +134,59 @@ bool host_ids(struct component_call *call, const struct slice *ids, uint32_t cou
     return true;
 }
 
+static bool finish_recorded(struct component_call *call, const struct value *result) {
+    return actor_call_end(host_self(call), result) ||
+           component_call_trap(call,
+                               "the host calls since the last wait are more than the chain "
+                               "takes in one event");
+}
+
 // Every host call goes through here, so that none can forget its record.
 static bool call_recorded(struct component_call *call, const struct value *args,
                           struct value *result) {
     const struct host_function *function = component_call_data(call);
     struct actor *self = host_self(call);
     actor_call_begin(self, function->record_name, component_call_type(call), args);
-    if (!function->fn(call, args, result)) {
-        return false;
+    return function->fn(call, args, result) && finish_recorded(call, result);
+}
+
+// Of an interface of theater:simple that needs a handler block.
+static enum permission_kind kind_of(const struct host_function *function) {
+    struct slice name = slice_text(function->record_name);
+    const uint8_t *dot = memchr(name.data, '.', name.size);
+    assert(dot != NULL);
+    return manifest_interface_permission(slice_of(name.data, (size_t)(dot - name.data)));
+}
+
+// What a function gives that may not be called: an error where it has one to give, otherwise
+// nothing, an empty list or no; a trap when its result has no such value.
+static bool refuse(struct component_call *call, const struct error *error, struct value *result) {
+    const struct component_type *type = component_call_type(call)->result;
+    enum component_kind kind = type != NULL ? type->kind : COMPONENT_U8;
+    if (kind == COMPONENT_RESULT && type->items[1] != NULL &&
+        type->items[1]->kind == COMPONENT_STRING) {
+        return host_fail(call, error, result);
     }
-    return actor_call_end(self, result) ||
-           component_call_trap(call,
-                               "the host calls since the last wait are more than the chain "
-                               "takes in one event");
+    *result = (struct value){.bits = 0};
+    return kind == COMPONENT_OPTION || kind == COMPONENT_LIST || kind == COMPONENT_BOOL ||
+           component_call_trap(call, "%s", error->message);
+}
+
+// The same for interfaces that a policy may forbid.
+static bool call_guarded(struct component_call *call, const struct value *args,
+                         struct value *result) {
+    const struct host_function *function = component_call_data(call);
+    struct actor *self = host_self(call);
+    enum permission_kind kind = kind_of(function);
+    assert(kind != PERMISSION_COUNT);
+    if (actor_permissions(self)->allowed[kind]) {
+        return call_recorded(call, args, result);
+    }
+    actor_call_begin(self, function->record_name, component_call_type(call), args);
+    struct error error = {0};
+    (void)actor_denied(self, kind, &error, "%s is not permitted (%s)", function->record_name,
+                       permission_kind_name(kind));
+    return refuse(call, &error, result) && finish_recorded(call, result);
 }
 
 static const struct host_interface *find_interface(struct slice name) {
@@ -219,28 +262,23 @@ bool host_is_missing(const struct component_host_func *function) {
 }
 
 bool wasi_needs(struct component_call *call, enum manifest_handler_type handler) {
-    static const struct {
-        enum manifest_handler_type handler;
-        enum permission_kind kind;
-    } kinds[] = {{HANDLER_TIMING, PERMISSION_TIMING}, {HANDLER_RANDOM, PERMISSION_RANDOM}};
     const struct host_function *function = component_call_data(call);
     struct actor *self = host_self(call);
     const struct manifest *manifest = actor_manifest(self);
+    enum permission_kind kind = manifest_handler_permission(handler);
     const char *type = manifest_handler_name(handler);
+    struct error error = {0};
     if (manifest_find_handler(manifest, handler) == NULL) {
         // By its name: who asked the actor hears of the trap, and gets no path of the host.
-        return component_call_trap(call,
-                                   "the component called %s, which the manifest does not grant; "
-                                   "add [[handler]] type = \"%s\" to the manifest of %s",
-                                   function->record_name, type, manifest->name);
+        (void)actor_denied(self, kind, &error,
+                           "the component called %s, which the manifest does not grant; add "
+                           "[[handler]] type = \"%s\" to the manifest of %s",
+                           function->record_name, type, manifest->name);
+    } else if (!actor_permissions(self)->allowed[kind]) {
+        (void)actor_denied(self, kind, &error, "%s (%s)", function->record_name,
+                           permission_kind_name(kind));
     }
-    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-        if (kinds[i].handler == handler && !actor_permissions(self)->allowed[kinds[i].kind]) {
-            return component_call_trap(call, "permission denied: %s (%s)", function->record_name,
-                                       permission_kind_name(kinds[i].kind));
-        }
-    }
-    return true;
+    return error.code == OK || component_call_trap(call, "%s", error.message);
 }
 
 enum status host_resolve_resource(const struct component_resource *resource,
@@ -302,6 +340,9 @@ enum status host_resolve(const struct manifest *manifest, const struct component
                            (const char *)import->name.data, buf_text(&shape), function->shapes[0]);
     }
     buf_release(&shape);
-    *out = (struct component_host_func){.fn = call_recorded, .data = function};
+    bool is_guarded = !is_wasi(import->interface) &&
+                      manifest_interface_permission(plain_name) != PERMISSION_COUNT;
+    *out = (struct component_host_func){.fn = is_guarded ? call_guarded : call_recorded,
+                                        .data = function};
     return status;
 }

@@ -23,9 +23,9 @@ static bool random_bytes(struct component_call *call, const struct value *args,
     uint64_t most = actor_permissions(self)->random.max_bytes;
     if (length > most) {
         struct error error = {0};
-        error_set(&error, ERR_DENIED,
-                  "permission denied: %llu random bytes are over the limit of %llu",
-                  (unsigned long long)length, (unsigned long long)most);
+        actor_denied(self, PERMISSION_RANDOM, &error,
+                     "%llu random bytes are over the limit of %llu", (unsigned long long)length,
+                     (unsigned long long)most);
         return host_fail(call, &error, result);
     }
     uint8_t *bytes = host_alloc(call, length, 1);
@@ -56,8 +56,8 @@ static bool random_range(struct component_call *call, const struct value *args,
         return host_fail(call, &error, result);
     }
     if (max > most) {
-        error_set(&error, ERR_DENIED, "permission denied: max (%llu) is over the limit of %llu",
-                  (unsigned long long)max, (unsigned long long)most);
+        actor_denied(self, PERMISSION_RANDOM, &error, "max (%llu) is over the limit of %llu",
+                     (unsigned long long)max, (unsigned long long)most);
         return host_fail(call, &error, result);
     }
     uint64_t span = max - min;

@@ -19,8 +19,8 @@ static bool sleep_for(struct component_call *call, uint64_t duration_ms, struct 
     struct error error = {0};
     enum status status = OK;
     if (duration_ms > permissions->timing.max_sleep_ms) {
-        status = error_set(
-            &error, ERR_DENIED, "permission denied: sleep of %llu ms is over the limit of %llu ms",
+        status = actor_denied(
+            self, PERMISSION_TIMING, &error, "sleep of %llu ms is over the limit of %llu ms",
             (unsigned long long)duration_ms, (unsigned long long)permissions->timing.max_sleep_ms);
     } else {
         uint64_t least = permissions->timing.min_sleep_ms;

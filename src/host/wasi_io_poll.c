@@ -18,10 +18,11 @@ static bool sleep_until(struct component_call *call, uint64_t due_ns) {
     for (uint64_t now = now_ns(call); now < due_ns; now = now_ns(call)) {
         uint64_t wait_ns = due_ns - now;
         if (wait_ns / 1000000U > permissions->timing.max_sleep_ms) {
-            return component_call_trap(
-                call, "permission denied: a wait of %llu ms is over the limit of %llu ms",
-                (unsigned long long)(wait_ns / 1000000U),
-                (unsigned long long)permissions->timing.max_sleep_ms);
+            (void)actor_denied(self, PERMISSION_TIMING, &error,
+                               "a wait of %llu ms is over the limit of %llu ms",
+                               (unsigned long long)(wait_ns / 1000000U),
+                               (unsigned long long)permissions->timing.max_sleep_ms);
+            return component_call_trap(call, "%s", error.message);
         }
         uint64_t least_ns = permissions->timing.min_sleep_ms < UINT64_MAX / 1000000U
                                 ? permissions->timing.min_sleep_ms * 1000000U

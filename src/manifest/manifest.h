@@ -289,6 +289,10 @@ const struct manifest_handler *manifest_find_handler(const struct manifest *mani
                                                      enum manifest_handler_type type);
 // "message-server" and so on. Static storage.
 const char *manifest_handler_name(enum manifest_handler_type type);
+// The kind that rules a handler's interface; PERMISSION_COUNT: none does.
+enum permission_kind manifest_handler_permission(enum manifest_handler_type type);
+// The same by the name of an interface of theater:simple, such as "timing".
+enum permission_kind manifest_interface_permission(struct slice name);
 // Refuses a manifest that asks for an interface which this release does not provide yet:
 // ERR_UNSUPPORTED with file, line, column and block.
 enum status manifest_check_available(const struct manifest *manifest,

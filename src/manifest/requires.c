@@ -63,6 +63,21 @@ enum manifest_need manifest_requires(struct slice interface, enum manifest_handl
     return MANIFEST_NEED_UNKNOWN;
 }
 
+enum permission_kind manifest_handler_permission(enum manifest_handler_type type) {
+    assert(type < HANDLER_TYPE_COUNT);
+    return handler_rows[type].permission;
+}
+
+enum permission_kind manifest_interface_permission(struct slice name) {
+    for (size_t i = 0; i < COUNT_OF(interfaces); i++) {
+        if (interfaces[i].type != HANDLER_TYPE_COUNT &&
+            slice_equal_text(name, interfaces[i].name)) {
+            return handler_rows[interfaces[i].type].permission;
+        }
+    }
+    return PERMISSION_COUNT;
+}
+
 const struct manifest_handler *manifest_find_handler(const struct manifest *manifest,
                                                      enum manifest_handler_type type) {
     for (uint32_t i = 0; i < manifest->handler_count; i++) {

@@ -26,6 +26,7 @@ struct node {
     struct io_pool *files;  // where what may block is done
     struct host_services services;
     struct chain_log *log;
+    char *secrets_folder;
     struct actor_system *actors;
 };
 
@@ -162,6 +163,10 @@ static enum status open_parts(struct node *node, const struct node_config *confi
     if (status == OK && folder != NULL) {
         status = open_log(node, folder, error);
     }
+    if (status == OK && folder != NULL) {
+        node->secrets_folder = file_join(folder, "secrets");
+        status = file_make_folders(node->secrets_folder, 0700, error);
+    }
     if (status == OK) {
         wasm_watchdog_start();
         node->has_watchdog = true;
@@ -182,6 +187,7 @@ static enum status open_parts(struct node *node, const struct node_config *confi
         struct actor_config actors = {.env = env_system(),
                                       .sched = node->sched,
                                       .log = node->log,
+                                      .secrets_folder = node->secrets_folder,
                                       .compiler = node->compiler,
                                       .resolve = host_resolve,
                                       .resolve_resource = host_resolve_resource,
@@ -257,6 +263,7 @@ enum status node_close(struct node *node, struct error *error) {
     if (node->lock >= 0) {
         close(node->lock);
     }
+    free(node->secrets_folder);
     free(node);
     return status;
 }

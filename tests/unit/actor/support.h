@@ -24,6 +24,7 @@ struct world {
     uint64_t pending_most_bytes;  // of the log; 0: the usual
     actor_resolve_fn resolve;     // NULL: host_resolve
     bool is_loud;                 // runtime.log goes to stderr too
+    const char *secrets_folder;   // NULL: plain values are not kept
     // Made by it.
     const char *folder;
     struct chain_log *log;
@@ -71,6 +72,7 @@ static inline void world_open(struct world *world) {
     struct actor_config config = {.env = env_system(),
                                   .sched = world->sched,
                                   .log = world->log,
+                                  .secrets_folder = world->secrets_folder,
                                   .compiler = world->compiler,
                                   .resolve = world->resolve != NULL ? world->resolve : host_resolve,
                                   .quiet = !world->is_loud};

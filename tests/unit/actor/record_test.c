@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the chain says of denials and of secrets. A host function of the test stands in for
+// random.random-float and is called by the probe.
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "codec/cbor.h"
+#include "codec/sha256.h"
+#include "support.h"
+
+// ---- a call of the host with headers and a marked result
+// -----------------------------------------
+
+static const struct component_type text_type = {.kind = COMPONENT_STRING};
+static const struct component_type *const pair_items[] = {&text_type, &text_type};
+static const struct component_type pair_type = {
+    .kind = COMPONENT_TUPLE, .item_count = 2, .items = pair_items};
+static const struct component_type *const list_items[] = {&pair_type};
+static const struct component_type list_type = {
+    .kind = COMPONENT_LIST, .item_count = 1, .items = list_items};
+static const struct component_type *const record_items[] = {&text_type, &list_type};
+static const struct component_type record_type = {
+    .kind = COMPONENT_RECORD,
+    .item_count = 2,
+    .items = record_items,
+    .names = (const struct slice[]){{.data = (const uint8_t *)"uri", .size = 3},
+                                    {.data = (const uint8_t *)"headers", .size = 7}}};
+static const struct component_func_type call_type = {
+    .param_count = 1,
+    .params = (const struct component_type *const[]){&record_type},
+    .result = &text_type};
+
+static struct value text(const char *content) {
+    return (struct value){.bytes = (const uint8_t *)content, .count = (uint32_t)strlen(content)};
+}
+
+// Called in the middle of the probe's own call of random-float, which it records around it.
+static void call_with_secrets(struct actor *self) {
+    struct value pairs[4][2] = {{text("Accept"), text("plain-accept")},
+                                {text("AUTHORIZATION"), text("hidden-token")},
+                                {text("cookie"), text("hidden-cookie")},
+                                {text("cookies"), text("plain-cookies")}};
+    struct value headers[4];
+    for (size_t i = 0; i < 4; i++) {
+        headers[i] = (struct value){.items = pairs[i], .count = 2};
+    }
+    struct value fields[2] = {text("plain-uri"), {.items = headers, .count = 4}};
+    struct value request = {.items = fields, .count = 2};
+    struct value answer = text("hidden-answer");
+    answer.is_secret = true;
+    actor_call_begin(self, "test.call", &call_type, &request);
+    EXPECT(actor_call_end(self, &answer));
+}
+
+enum { DENIALS = 200 };
+
+static bool stand_in(struct component_call *call, const struct value *args, struct value *result) {
+    (void)args;
+    struct actor *self = component_call_owner(call);
+    struct error error = {0};
+    call_with_secrets(self);
+    actor_call_begin(self, "test.denied", component_call_type(call), NULL);
+    for (int i = 0; i < DENIALS; i++) {
+        error_clear(&error);
+        EXPECT_U64(actor_denied(self, PERMISSION_RANDOM, &error, "try %d", i), ERR_DENIED);
+    }
+    EXPECT_TEXT(error.message, "permission denied: try 199");
+    struct value *one = arena_try_alloc(component_call_arena(call), sizeof *one, 8);
+    REQUIRE(one != NULL);
+    *one = (struct value){.bits = 0};
+    *result = (struct value){.items = one};
+    return actor_call_end(self, result);
+}
+
+static enum status resolve(const struct manifest *manifest, const struct component_import *import,
+                           struct component_host_func *out, struct error *error) {
+    enum status status = host_resolve(manifest, import, out, error);
+    if (slice_equal_text(import->name, "random-float")) {
+        *out = (struct component_host_func){.fn = stand_in};
+    }
+    return status;
+}
+
+static struct world opened(const char *secrets_folder) {
+    struct world world = {.resolve = resolve, .secrets_folder = secrets_folder};
+    world_open(&world);
+    write_manifest(&world, "a.toml", "", "");
+    start(&world, "a.toml", "a");
+    return world;
+}
+
+// ---- denials
+// ---------------------------------------------------------------------------------------
+
+TEST(denials_stand_before_their_leg_and_are_bounded) {
+    struct world world = opened(NULL);
+    EXPECT_U64(ask(&world, "a", "float"), OK);
+    EXPECT_U64(count_events(&world, "a", "permission-denied", NULL), 64);
+    EXPECT_U64(count_events(&world, "a", "permission-denied", "test.denied"), 64);
+    EXPECT_U64(count_events(&world, "a", "permission-denied", "try 63"), 1);
+    EXPECT_U64(count_events(&world, "a", "permission-denied", "try 64"), 0);
+    // The last one counts the others: {…, 4: 136}.
+    EXPECT_U64(count_events(&world, "a", "permission-denied", "try 63\x04\x18\x88"), 1);
+    EXPECT_U64(ask(&world, "a", "echo x"), OK);
+    EXPECT_U64(count_events(&world, "a", "permission-denied", NULL), 64);
+    EXPECT_U64(world_close(&world), OK);
+}
+
+TEST(a_message_after_denials_names_the_leg_that_sent_it) {
+    struct world world = opened(NULL);
+    write_manifest(&world, "b.toml", "", "");
+    start(&world, "b.toml", "b");
+    EXPECT_U64(ask(&world, "a", "float"), OK);
+    // Events of "a" so far: spawned, instance-created, init, 64 denials, the leg.
+    EXPECT_U64(count_events(&world, "a", NULL, NULL), 68);
+    EXPECT_U64(ask(&world, "a", "send b hello"), OK);
+    settle(&world);
+    // ["a", 68, 0]
+    EXPECT_U64(count_events(&world, "b", "handle-send",
+                            "\x83\x61"
+                            "a\x18\x44"),
+               1);
+    EXPECT_U64(world_close(&world), OK);
+}
+
+// ---- secrets
+// ---------------------------------------------------------------------------------------
+
+TEST(secrets_are_commitments_in_the_chain) {
+    struct world world = opened(NULL);
+    EXPECT_U64(ask(&world, "a", "float"), OK);
+    EXPECT_U64(count_events(&world, "a", NULL, "hidden-"), 0);
+    EXPECT_U64(count_events(&world, "a", "handle-request", "plain-uri"), 1);
+    EXPECT_U64(count_events(&world, "a", "handle-request", "plain-accept"), 1);
+    EXPECT_U64(count_events(&world, "a", "handle-request", "plain-cookies"), 1);
+    // Tag 29541 and 32 bytes that are not zero.
+    EXPECT_U64(count_events(&world, "a", "handle-request", "\xd9\x73\x65\x58\x20"), 1);
+    struct chain_reader *reader = NULL;
+    struct error error = {0};
+    REQUIRE_OK(chain_reader_open(world.log, "a", 0, &reader, &error), error);
+    struct chain_event event;
+    bool more = true;
+    for (;;) {
+        REQUIRE_OK(chain_reader_next(reader, &event, &more, &error), error);
+        if (!more) {
+            break;
+        }
+        static const uint8_t zeros[16];
+        EXPECT(memmem(event.data.data, event.data.size, zeros, sizeof zeros) == NULL);
+    }
+    chain_reader_close(reader);
+    EXPECT_U64(world_close(&world), OK);
+}
+
+// The only file of the folder; free with bytes_unref.
+static struct bytes *read_side_file(const char *folder) {
+    DIR *stream = opendir(folder);
+    struct bytes *content = NULL;
+    for (const struct dirent *entry; (entry = readdir(stream)) != NULL;) {
+        if (entry->d_name[0] == '.') {
+            continue;
+        }
+        struct error error = {0};
+        struct stat info;
+        char *path = file_join(folder, entry->d_name);
+        REQUIRE(content == NULL);
+        EXPECT(strncmp(entry->d_name, "a@", 2) == 0);
+        REQUIRE(stat(path, &info) == 0);
+        EXPECT_U64(info.st_mode & 0777, 0600);
+        REQUIRE_OK(file_read(path, 1 << 20, &content, &error), error);
+        free(path);
+    }
+    closedir(stream);
+    REQUIRE(content != NULL);
+    return content;
+}
+
+// HMAC-SHA256 as RFC 2104 has it, apart from the code under test.
+static void hmac(const uint8_t *key, struct slice item, uint8_t out[SHA256_BYTES]) {
+    uint8_t pad[2][64];
+    for (size_t i = 0; i < 64; i++) {
+        uint8_t byte = i < 32 ? key[i] : 0;
+        pad[0][i] = byte ^ 0x36;
+        pad[1][i] = byte ^ 0x5c;
+    }
+    uint8_t inner[SHA256_BYTES];
+    sha256_pair(slice_of(pad[0], 64), item, inner);
+    sha256_pair(slice_of(pad[1], 64), slice_of(inner, sizeof inner), out);
+}
+
+TEST(the_side_file_opens_the_commitments) {
+    const char *folder = test_folder();
+    struct world world = opened(folder);
+    EXPECT_U64(ask(&world, "a", "float"), OK);
+    EXPECT_U64(ask(&world, "a", "float"), OK);
+    settle(&world);
+    struct bytes *content = read_side_file(folder);
+    struct slice all = bytes_slice(content);
+    // ["theater-secrets-1", "a", key], then one pair for each value, however often it was seen.
+    static const char head[] =
+        "\x83\x71theater-secrets-1\x61"
+        "a\x58\x20";
+    size_t head_bytes = sizeof head - 1;
+    REQUIRE(all.size > head_bytes + 32 && memcmp(all.data, head, head_bytes) == 0);
+    const uint8_t *key = all.data + head_bytes;
+    static const char *const items[] = {"\x6chidden-token", "\x6dhidden-cookie",
+                                        "\x6dhidden-answer"};
+    const uint8_t *at = key + 32;
+    for (size_t i = 0; i < COUNT_OF(items); i++) {
+        uint8_t commitment[SHA256_BYTES];
+        struct slice item = slice_text(items[i]);
+        hmac(key, item, commitment);
+        REQUIRE((size_t)(all.data + all.size - at) >= 35 + item.size);
+        EXPECT(memcmp(at, "\x82\x58\x20", 3) == 0);
+        EXPECT(memcmp(at + 3, commitment, sizeof commitment) == 0);
+        EXPECT(memcmp(at + 35, item.data, item.size) == 0);
+        at += 35 + item.size;
+    }
+    EXPECT(at == all.data + all.size);
+    bytes_unref(content);
+    EXPECT_U64(world_close(&world), OK);
+}
+
+TEST(secrets_that_cannot_be_kept_are_not_recorded) {
+    struct world world = opened("/nonexistent/secrets");
+    EXPECT_U64(ask(&world, "a", "float"), ERR_CLOSED);
+    EXPECT_CONTAINS(world.text, "the chain cannot be written");
+    EXPECT_U64(world_close(&world), OK);
+}
+
+int main(void) {
+    return test_main();
+}
