@@ -58,3 +58,24 @@ void sha256_text(const uint8_t hash[SHA256_BYTES], char out[SHA256_TEXT_BYTES]) 
     }
     out[SHA256_TEXT_BYTES - 1] = '\0';
 }
+
+static int digit_of(uint8_t character) {
+    if (character >= '0' && character <= '9') {
+        return character - '0';
+    }
+    return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
+}
+
+bool sha256_parse(struct slice text, uint8_t out[SHA256_BYTES]) {
+    if (text.size != 2 * SHA256_BYTES) {
+        return false;
+    }
+    for (size_t i = 0; i < SHA256_BYTES; i++) {
+        int high = digit_of(text.data[2 * i]), low = digit_of(text.data[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        out[i] = (uint8_t)(high * 16 + low);
+    }
+    return true;
+}

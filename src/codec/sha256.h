@@ -14,5 +14,7 @@ void sha256(struct slice input, uint8_t out[SHA256_BYTES]);
 void sha256_pair(struct slice first, struct slice second, uint8_t out[SHA256_BYTES]);
 // Lower-case hexadecimal with its NUL.
 void sha256_text(const uint8_t digest[SHA256_BYTES], char out[SHA256_TEXT_BYTES]);
+// Reads the 64 lower-case digits again; false for anything else.
+bool sha256_parse(struct slice text, uint8_t out[SHA256_BYTES]);
 
 #endif
