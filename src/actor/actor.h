@@ -65,6 +65,11 @@ struct actor_config {
     // Calls run(argument) on a thread that may block, later; any thread. NULL: on the worker.
     void (*run_blocking)(void *context, void (*run)(void *argument), void *argument);
     void *blocking_context;
+    // Keeps what chains refer to by its hash: components and resolved manifests, each before the
+    // first event that names it. On a thread that may block. NULL: nobody does.
+    enum status (*keep)(void *context, struct slice content, const uint8_t hash[SHA256_BYTES],
+                        struct error *error);
+    void *keep_context;
     actor_root_ended_fn root_ended;  // may be NULL; called on a worker, must be short
     void *root_context;
     // What manifests may refer to besides files; borrowed until actor_system_free.
@@ -124,6 +129,15 @@ struct actor_call {
 enum status actor_call_export(struct actor_system *system, const struct actor_call *call,
                               uint64_t timeout_ns, struct error *error) MUST_CHECK;
 
+// Calls `visit` for every hash that the data of an event refers to: what a chain needs to be
+// replayed and understood, and so what must be kept as long as the chain. That is each byte string
+// of 32 bytes, and each byte string or text of 64 lower-case hexadecimal digits; one too many does
+// no harm.
+typedef enum status (*actor_reference_fn)(void *context, const uint8_t hash[SHA256_BYTES],
+                                          struct error *error);
+enum status actor_event_references(struct slice data, actor_reference_fn visit, void *context,
+                                   struct error *error) MUST_CHECK;
+
 // ---- for host functions ------------------------------------------------------------------------
 
 // Identity and settings of the calling actor.
@@ -162,6 +176,16 @@ bool actor_call_end(struct actor *self, const struct value *result) MUST_CHECK;
 // Gives ERR_DENIED.
 enum status actor_denied(struct actor *self, enum permission_kind kind, struct error *error,
                          const char *format, ...) PRINTF_LIKE(4, 5);
+
+// What a host function keeps outside of the chain, in the content store: the list<u8> of the call
+// in progress, argument or result, whose bytes `content` are, is recorded as its hash and size
+// instead (docs/formats/chain.md, References), unless it is so short that nothing is gained. Before
+// the call waits, for an argument; before it ends, for a result.
+enum { ACTOR_INLINE_MOST_BYTES = 4096 };
+void actor_record_by_hash(struct actor *self, struct slice content,
+                          const uint8_t hash[SHA256_BYTES]);
+// SHA-256 for those on a fiber: done on the worker's stack.
+void actor_hash(struct actor *self, struct slice content, uint8_t hash[SHA256_BYTES]);
 
 // The text of an error that a function below gave, in full: `error` holds at most
 // ERROR_MESSAGE_MAX bytes of what another actor may have said at length. Borrowed for the turn.

@@ -62,6 +62,31 @@ void actor_call_begin(struct actor *self, const char *name, const struct compone
     turn->call_type = type;
     turn->call_args = args;
     turn->call_waited = false;
+    turn->by_hash.content = slice_of(NULL, 0);
+}
+
+void actor_record_by_hash(struct actor *self, struct slice content,
+                          const uint8_t hash[SHA256_BYTES]) {
+    struct record_reference *reference = &self->turn->by_hash;
+    if (content.size > ACTOR_INLINE_MOST_BYTES) {
+        reference->content = content;
+        memcpy(reference->hash, hash, SHA256_BYTES);
+    }
+}
+
+struct hash_job {
+    struct slice content;
+    uint8_t *hash;
+};
+
+static void hash_on_worker(void *argument) {
+    const struct hash_job *job = argument;
+    sha256(job->content, job->hash);
+}
+
+void actor_hash(struct actor *self, struct slice content, uint8_t hash[SHA256_BYTES]) {
+    struct hash_job job = {.content = content, .hash = hash};
+    turn_on_worker(self->turn, hash_on_worker, &job);
 }
 
 // Of an event, which holds besides them the parameters and the state.

@@ -319,7 +319,11 @@ struct turn {
     const char *call_name;
     const struct component_func_type *call_type;
     const struct value *call_args;
-    bool call_waited;   // its intent is in an earlier leg
+    bool call_waited;  // its intent is in an earlier leg
+    struct record_reference {
+        struct slice content;  // empty: none
+        uint8_t hash[SHA256_BYTES];
+    } by_hash;          // which of its values is recorded by its hash
     bool is_delivered;  // `message` is a request, and among the actor's outstanding ones
     bool is_exit;       // it traps because the guest ended the actor
     // The wait in progress.

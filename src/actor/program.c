@@ -380,6 +380,17 @@ static void remember_component(struct actor_system *system, const char *path,
     }
 }
 
+// So that a replay finds it again.
+static enum status keep(struct actor_system *system, struct bytes *content,
+                        const uint8_t hash[SHA256_BYTES], struct error *error) {
+    const struct actor_config *config = &system->config;
+    if (config->keep == NULL) {
+        return OK;
+    }
+    enum status status = config->keep(config->keep_context, bytes_slice(content), hash, error);
+    return status == OK ? OK : error_context(error, "it cannot be kept for the chain");
+}
+
 // Gives the component that the manifest names, compiled. A confined manifest's is always read,
 // because only the read goes through the confinement, and so is one with a scheme.
 static enum status get_component(struct actor_system *system, const struct manifest *manifest,
@@ -408,6 +419,12 @@ static enum status get_component(struct actor_system *system, const struct manif
         status = manifest_read_component(manifest, resolver, COMPONENT_MOST_BYTES, &bytes, error);
         if (status == OK) {
             status = load_and_compile(system, bytes, path, known, out, error);
+        }
+        if (status == OK) {
+            status = keep(system, bytes, component_hash(*out), error);
+            if (status != OK) {
+                component_unref(*out);
+            }
         }
         bytes_unref(bytes);
         if (status == OK && (has_stamp || has_scheme)) {
@@ -535,6 +552,10 @@ enum status program_load(struct actor_system *system, const struct program_reque
         atomic_init(&program->references, 1);
         program->manifest = manifest;
         status = build(system, program, &resolver, error);
+    }
+    if (status == OK) {
+        status = keep(system, manifest->text, manifest->text_hash, error);
+        error_context(error, "manifest %s", manifest->file);
     }
     if (status == OK) {
         remember_program(system, request, program, path, &stamp);

@@ -8,7 +8,7 @@
 // leg as [result].
 // Values are written by their component types: list<u8> as bytes, records and tuples as arrays,
 // option as null or [value], result as [0, ok] or [1, error], variants as [case, payload]; what is
-// secret as a commitment (secret.c).
+// secret as a commitment (secret.c), what the content store keeps by its hash.
 #include <assert.h>
 
 #include "actor/internal.h"
@@ -19,7 +19,12 @@
 struct omitted {
     struct buf *secrets;  // for secret_put
     bool has_marks;       // value.is_secret means something
+    // In the content store instead; NULL or empty: nothing is.
+    const struct record_reference *by_hash;
 };
+
+// Stands for bytes that the content store keeps: [SHA-256, size].
+enum { REFERENCE_TAG = 29285 };
 
 static void record_value(struct buf *out, const struct omitted *omitted,
                          const struct component_type *type, const struct value *value);
@@ -76,8 +81,22 @@ static void record_items(struct buf *out, const struct omitted *omitted,
     }
 }
 
+// Told by its place: the value itself is the guest's, or goes to it.
+static bool is_by_hash(const struct omitted *omitted, const struct value *value) {
+    const struct record_reference *by_hash = omitted->by_hash;
+    return by_hash != NULL && by_hash->content.size > 0 && by_hash->content.data == value->bytes &&
+           by_hash->content.size == value->count;
+}
+
 static void record_plain_list(struct buf *out, const struct omitted *omitted,
                               const struct component_type *item, const struct value *value) {
+    if (item->kind == COMPONENT_U8 && is_by_hash(omitted, value)) {
+        cbor_tag(out, REFERENCE_TAG);
+        cbor_array(out, 2);
+        cbor_bytes(out, slice_of(omitted->by_hash->hash, SHA256_BYTES));
+        cbor_uint(out, value->count);
+        return;
+    }
     if (item->kind == COMPONENT_U8) {
         cbor_bytes(out, slice_of(value->bytes, value->count));
         return;
@@ -187,7 +206,7 @@ static void record_value(struct buf *out, const struct omitted *omitted,
 
 static void record_call_head(struct turn *turn, uint32_t items) {
     struct buf *out = &turn->calls;
-    const struct omitted omitted = {.secrets = &turn->call_secrets};
+    const struct omitted omitted = {.secrets = &turn->call_secrets, .by_hash = &turn->by_hash};
     cbor_array(out, items);
     cbor_text_z(out, turn->call_name);
     cbor_array(out, turn->call_type->param_count);
@@ -206,7 +225,8 @@ void record_call(struct turn *turn, const struct value *result) {
         record_call_head(turn, type != NULL ? 3 : 2);
     }
     if (type != NULL) {
-        const struct omitted omitted = {.secrets = &turn->call_secrets, .has_marks = true};
+        const struct omitted omitted = {
+            .secrets = &turn->call_secrets, .has_marks = true, .by_hash = &turn->by_hash};
         record_value(&turn->calls, &omitted, type, result);
     }
 }

@@ -114,6 +114,14 @@ enum status chain_reader_next(struct chain_reader *reader, struct chain_event *e
                               struct error *error) MUST_CHECK;
 void chain_reader_close(struct chain_reader *reader);
 
+// Calls `visit` for every event of every chain, in the order of the log; its hash is left alone.
+// From the files alone, so what a live node did not write yet is missing. An error of `visit` ends
+// it. ERR_DAMAGED names file and offset; unfinished bytes at the end of the log are none.
+typedef enum status (*chain_visit_fn)(void *context, const struct chain_event *event,
+                                      struct error *error);
+enum status chain_visit_log(const char *folder, chain_visit_fn visit, void *context,
+                            struct error *error) MUST_CHECK;
+
 struct chain_verdict {
     uint64_t events;  // verified
     uint64_t chains;  // seen

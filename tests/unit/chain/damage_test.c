@@ -58,6 +58,41 @@ static uint64_t events_in(const char *folder) {
     return verdict.events;
 }
 
+static enum status count_event(void *context, const struct chain_event *event,
+                               struct error *error) {
+    uint64_t *counts = context;
+    if (counts[1] == 0) {
+        return error_set(error, ERR_LIMIT, "enough");
+    }
+    EXPECT(event->data.size > 0);
+    counts[0]++;
+    counts[1]--;
+    return OK;
+}
+
+TEST(all_events_are_visited_up_to_damage) {
+    const char *folder = fresh_folder("visit");
+    make_log(folder, 30);
+    uint64_t counts[2] = {0, UINT64_MAX};
+    struct error error = {0};
+    EXPECT_OK(chain_visit_log(folder, count_event, counts, &error), error);
+    EXPECT_U64(counts[0], events_in(folder));
+    counts[1] = 3;
+    EXPECT(chain_visit_log(folder, count_event, counts, &error) == ERR_LIMIT);
+    EXPECT_TEXT(error.message, "enough");
+    struct bytes *whole = load_file(folder, first_segment);
+    whole->data[whole->size / 2] ^= 1;
+    store_file(folder, first_segment, bytes_slice(whole));
+    bytes_unref(whole);
+    uint64_t all = counts[0] - 3;
+    counts[0] = 0;
+    counts[1] = UINT64_MAX;
+    error_clear(&error);
+    EXPECT(chain_visit_log(folder, count_event, counts, &error) == ERR_DAMAGED);
+    EXPECT_CONTAINS(error.message, first_segment);
+    EXPECT(counts[0] < all);
+}
+
 TEST(a_torn_tail_is_cut_at_every_byte_and_kept_aside) {
     const char *folder = fresh_folder("torn");
     make_log(folder, 30);
