@@ -42,6 +42,7 @@ bool cli_parse_seconds(const char *text, uint64_t *out_ns);
 int cli_run(int argc, char **argv);
 int cli_call(int argc, char **argv);
 int cli_chain(int argc, char **argv);
+int cli_store(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
 int cli_compile(int argc, char **argv);
 

@@ -35,6 +35,15 @@ static const char help[] =
     "event\n"
     "      --data DIR        data folder\n"
     "      --from N          first sequence number to show or export\n"
+    "  theater store list                  the stores of actors, and what they hold\n"
+    "  theater store labels STORE          a store's labels, each with its newest content\n"
+    "  theater store get CONTENT           a content, by its SHA-256 or store://STORE/LABEL\n"
+    "  theater store verify                read every content and check it; exit code 5 if one\n"
+    "                                      is damaged or missing\n"
+    "  theater store gc                    remove what no label and no chain refers to\n"
+    "      --data DIR        data folder\n"
+    "      --json            lists as JSON lines\n"
+    "      --dry-run         gc: only count\n"
     "  theater compile MANIFEST|FILE...    compile ahead of time, into the cache\n"
     "      -o, --output DIR  into this folder instead, for run --code\n"
     "      --quick           the quick tier instead of the optimised one\n"
@@ -43,7 +52,8 @@ static const char help[] =
     "\n"
     "ACTOR is an id, or the beginning of one if it is unique.\n"
     "Exit codes: 0 good, 1 error, 2 usage, 3 a request was answered with an error, 4 timeout,\n"
-    "5 a chain does not verify, 130 or 143 ended by SIGINT or SIGTERM. Of theater call: 0 the\n"
+    "5 a chain or a content does not verify, 130 or 143 ended by SIGINT or SIGTERM. Of theater "
+    "call: 0 the\n"
     "function returned, 1 error or wrong usage, 2 trap.\n";
 
 int cli_error(const struct error *error) {
@@ -78,11 +88,8 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } commands[] = {{"run", cli_run},
-                    {"call", cli_call},
-                    {"chain", cli_chain},
-                    {"inspect", cli_inspect},
-                    {"compile", cli_compile}};
+    } commands[] = {{"run", cli_run},     {"call", cli_call},       {"chain", cli_chain},
+                    {"store", cli_store}, {"inspect", cli_inspect}, {"compile", cli_compile}};
     if (!open_standard_streams()) {
         return EXIT_ERROR;
     }

@@ -11,6 +11,7 @@ static const struct host_interface *const interfaces[] = {
     &host_supervisor,
     &host_timing,
     &host_random,
+    &host_store,
     &wasi_cli_environment,
     &wasi_cli_exit,
     &wasi_cli_stderr,

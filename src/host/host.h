@@ -19,6 +19,7 @@ enum { HOST_SHAPES = 2 };
 // tests and benchmarks.
 struct host_services {
     struct io_loop *loop;
+    struct store *store;  // NULL: this node has none
 };
 
 struct host_function {
@@ -39,6 +40,7 @@ extern const struct host_interface host_message_server;
 extern const struct host_interface host_supervisor;
 extern const struct host_interface host_timing;
 extern const struct host_interface host_random;
+extern const struct host_interface host_store;
 
 // An actor_resolve_fn (actor/actor.h): ERR_UNSUPPORTED names an interface or function that is not
 // provided; ERR_INVALID shows both signatures when the component declares another shape.

@@ -78,6 +78,14 @@ static enum status check_block(struct reader *reader, struct manifest_handler *h
                            (unsigned long long)handler->timing.min_sleep_duration,
                            (unsigned long long)handler->timing.max_sleep_duration);
     }
+    if (handler->type == HANDLER_STORE && handler->store.base_path != NULL) {
+        reader_warn(reader, at,
+                    "handler.store.base_path has no effect: contents lie in the data folder");
+    }
+    if (handler->type == HANDLER_STORE && handler->store.store_id != NULL) {
+        reader_warn(reader, at,
+                    "handler.store.store_id has no effect: a store is made by the function new");
+    }
     if (handler->type == HANDLER_PROCESS && !handler->process.allowed_programs.present) {
         reader_warn(reader, at,
                     "handler.process.allowed_programs is absent: no program may be started");

@@ -111,8 +111,10 @@ struct manifest_handler {
             struct manifest_list allowed_sources;
         } supervisor;
         struct {
-            const char *base_path;
+            const char *base_path;  // no effect, as store_id
             const char *store_id;
+            uint64_t max_bytes;     // 16 GiB: all stores of the actor together
+            uint64_t max_contents;  // 2000000
         } store;
         struct {
             struct manifest_list allowed_methods, allowed_hosts;

@@ -13,10 +13,13 @@
 #include "host/host.h"
 #include "io/loop.h"
 #include "io/pool.h"
+#include "node/reference.h"
 #include "wasm/wasm.h"
 
 // The layout of a data folder; a folder of another version is refused.
 static const char data_version[] = "1\n";
+
+enum { NODE_SCHEMES_MOST = 4 };
 
 struct node {
     int lock;
@@ -25,6 +28,8 @@ struct node {
     struct sched *sched;
     struct io_pool *files;  // where what may block is done
     struct host_services services;
+    struct manifest_scheme schemes[NODE_SCHEMES_MOST];  // what manifests may refer to
+    size_t scheme_count;
     struct chain_log *log;
     char *secrets_folder;
     struct actor_system *actors;
@@ -135,22 +140,42 @@ static enum status open_log(struct node *node, const char *folder, struct error 
     return status;
 }
 
+static enum status open_store(struct node *node, const char *folder, struct error *error) {
+    struct store_config config = {.data_folder = folder, .env = env_system()};
+    enum status status = store_open(&config, &node->services.store, error);
+    if (status == OK) {
+        node->schemes[node->scheme_count++] = node_store_scheme(node->services.store);
+    }
+    return status;
+}
+
+// What chains pin, on a thread of the loader.
+static enum status keep(void *context, struct slice content, const uint8_t hash[SHA256_BYTES],
+                        struct error *error) {
+    return store_keep(context, content, hash, error);
+}
+
 static void run_blocking(void *context, void (*run)(void *argument), void *argument) {
     io_pool_submit(context, run, argument);
 }
 
-static enum status open_folder(struct node *node, const char *folder, struct error *error) {
-    enum status status = file_make_folders(folder, 0700, error);
-    if (status == OK) {
-        status = take_lock(folder, &node->lock, error);
-        if (status != OK) {
-            node->lock = -1;
-        }
-    }
+enum status node_lock_folder(const char *folder, int *lock, struct error *error) {
+    enum status status = take_lock(folder, lock, error);
     if (status == OK) {
         status = check_version(folder, error);
+        if (status != OK) {
+            close(*lock);
+        }
+    }
+    if (status != OK) {
+        *lock = -1;
     }
     return status;
+}
+
+static enum status open_folder(struct node *node, const char *folder, struct error *error) {
+    enum status status = file_make_folders(folder, 0700, error);
+    return status == OK ? node_lock_folder(folder, &node->lock, error) : status;
 }
 
 // `folder` is NULL for a bare node.
@@ -162,6 +187,9 @@ static enum status open_parts(struct node *node, const struct node_config *confi
     }
     if (status == OK && folder != NULL) {
         status = open_log(node, folder, error);
+    }
+    if (status == OK && folder != NULL) {
+        status = open_store(node, folder, error);
     }
     if (status == OK && folder != NULL) {
         node->secrets_folder = file_join(folder, "secrets");
@@ -193,6 +221,10 @@ static enum status open_parts(struct node *node, const struct node_config *confi
                                       .resolve_resource = host_resolve_resource,
                                       .instance_ended = host_instance_ended,
                                       .host = &node->services,
+                                      .keep = node->services.store != NULL ? keep : NULL,
+                                      .keep_context = node->services.store,
+                                      .schemes = node->schemes,
+                                      .scheme_count = node->scheme_count,
                                       .run_blocking = run_blocking,
                                       .blocking_context = node->files,
                                       .root_ended = config->root_ended,
@@ -250,6 +282,9 @@ enum status node_close(struct node *node, struct error *error) {
     }
     if (node->actors != NULL) {
         actor_system_free(node->actors);
+    }
+    if (node->services.store != NULL) {
+        store_close(node->services.store);
     }
     if (node->log != NULL) {
         status = chain_log_close(node->log, error);

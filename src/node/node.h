@@ -3,8 +3,8 @@
 // everything.
 //
 // Data folder (mode 0700): VERSION, lock (held by the live node, with its process id), log/ (the
-// chain). Compiled code lies in $XDG_CACHE_HOME/theater/code, shared by all data folders, unless
-// another folder is given.
+// chain), store/ and catalogue.db (contents, stores and their labels). Compiled code lies in
+// $XDG_CACHE_HOME/theater/code, shared by all data folders, unless another folder is given.
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 
@@ -27,6 +27,16 @@ struct node_config {
 enum status node_default_folder(char **out, struct error *error) MUST_CHECK;
 // Gives the folder of compiled code. Free with free.
 enum status node_code_folder(char **out, struct error *error) MUST_CHECK;
+
+// Takes the lock of a data folder that exists, for a command that must be alone with it; close the
+// file to give it back. ERR_BUSY names the process that holds it.
+enum status node_lock_folder(const char *folder, int *lock, struct error *error) MUST_CHECK;
+// Removes the contents of the data folder's store that neither a label nor a chain refers to
+// (`is_trial`: counts them only). Takes the lock meanwhile. ERR_DAMAGED, with nothing removed, when
+// the log cannot be read to its end.
+struct store_collected;
+enum status node_collect_garbage(const char *folder, bool is_trial, struct store_collected *out,
+                                 struct error *error) MUST_CHECK;
 
 // ERR_BUSY names the process that holds the data folder.
 enum status node_open(const struct node_config *config, struct node **out,

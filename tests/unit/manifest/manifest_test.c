@@ -378,7 +378,8 @@ TEST(interfaces_that_come_later_are_refused_by_name) {
     REQUIRE_OK(loaded.status, loaded.error);
     struct error error = {0};
     EXPECT(manifest_check_available(loaded.manifest, &error) == ERR_UNSUPPORTED);
-    EXPECT_TEXT(error.message, "manifest:11:1: handler.store: this interface is not available yet");
+    EXPECT_TEXT(error.message,
+                "manifest:13:1: handler.http-client: this interface is not available yet");
     drop(&loaded);
     loaded = load_text(HEAD "[[handler]]\ntype = \"tcp\"\nlisten = \"x\"\n");
     REQUIRE_OK(loaded.status, loaded.error);

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Collection of garbage: what the log refers to is kept, and what the store's labels name.
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "node/node.h"
+#include "store/store.h"
+
+static enum status keep_hash(void *context, const uint8_t hash[SHA256_BYTES], struct error *error) {
+    return store_collect_keep(context, hash, error);
+}
+
+static enum status keep_event(void *context, const struct chain_event *event, struct error *error) {
+    return actor_event_references(event->data, keep_hash, context, error);
+}
+
+static enum status collect(struct store *store, const char *log, bool is_trial,
+                           struct store_collected *out, struct error *error) {
+    struct store_collection *collection = NULL;
+    enum status status = store_collect_begin(store, &collection, error);
+    if (status != OK) {
+        return status;
+    }
+    status = chain_visit_log(log, keep_event, collection, error);
+    return store_collect_end(collection, status, is_trial, out, error);
+}
+
+enum status node_collect_garbage(const char *folder, bool is_trial, struct store_collected *out,
+                                 struct error *error) {
+    int lock = -1;
+    enum status status = node_lock_folder(folder, &lock, error);
+    if (status != OK) {
+        return status;
+    }
+    struct store_config config = {.data_folder = folder, .env = env_system()};
+    struct store *store = NULL;
+    char *log = file_join(folder, "log");
+    status = store_open(&config, &store, error);
+    if (status == OK) {
+        status = collect(store, log, is_trial, out, error);
+        store_close(store);
+    }
+    free(log);
+    close(lock);
+    return status;
+}
