@@ -17,6 +17,7 @@ struct io_loop {
     pthread_t thread;
     _Atomic(struct io_post *) posted;  // newest first
     struct io_post end;
+    uint8_t scratch[IO_LOOP_SCRATCH_BYTES];
 };
 
 static struct io_post *reverse(struct io_post *newest) {
@@ -119,4 +120,8 @@ struct uv_loop_s *io_loop_uv(struct io_loop *loop) {
 
 bool io_loop_is_here(const struct io_loop *loop) {
     return pthread_equal(pthread_self(), loop->thread) != 0;
+}
+
+uint8_t *io_loop_scratch(struct io_loop *loop) {
+    return loop->scratch;
 }

@@ -7,6 +7,7 @@
 #define IO_LOOP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/status.h"
 
@@ -30,5 +31,8 @@ void io_loop_post(struct io_loop *loop, struct io_post *post);
 // On the loop's thread.
 struct uv_loop_s *io_loop_uv(struct io_loop *loop);
 bool io_loop_is_here(const struct io_loop *loop);
+// Memory for what one callback on the loop reads and works off before it returns.
+enum { IO_LOOP_SCRATCH_BYTES = 64 * 1024 };
+uint8_t *io_loop_scratch(struct io_loop *loop);
 
 #endif
