@@ -14,7 +14,7 @@
 // STORE may be "@": the store made last. "big" puts so many bytes, all of them 'b'; "measure" gives
 // the size of a content; "hex-at" puts the bytes that the digits stand for; "many" puts so many
 // different contents, each at a label of its own.
-#include "theater.h"
+#include "theater-store.h"
 
 struct answer {
     bool ok;
