@@ -77,8 +77,10 @@ THEATER__INTERNAL struct theater_outcome theater_os_status(uint64_t pid,
             struct {
                 uint64_t pid;
                 uint8_t is_running;
-                uint8_t has_exit_code;  // at 20
-                int32_t exit_code;
+                struct {
+                    uint8_t has;
+                    int32_t value;
+                } exit_code;  // at 20
                 uint64_t start_time;
             } status;  // at 8
             struct theater_bytes error;
@@ -90,9 +92,9 @@ THEATER__INTERNAL struct theater_outcome theater_os_status(uint64_t pid,
     if (area.failed) {
         return (struct theater_outcome){.error = area.of.error};
     }
-    *status = (struct theater_process_status){area.of.status.pid, area.of.status.is_running != 0,
-                                              area.of.status.has_exit_code != 0,
-                                              area.of.status.exit_code, area.of.status.start_time};
+    *status = (struct theater_process_status){
+        area.of.status.pid, area.of.status.is_running != 0, area.of.status.exit_code.has != 0,
+        area.of.status.exit_code.value, area.of.status.start_time};
     return (struct theater_outcome){.ok = true};
 }
 
