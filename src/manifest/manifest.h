@@ -230,7 +230,7 @@ struct manifest_scheme {
 };
 
 // A resolver over schemes and files. A relative reference in a manifest that came by a scheme
-// starts at that manifest's folder, which is then of that scheme too.
+// starts at that manifest's folder, which is then of that scheme too; a path in it is refused.
 struct manifest_references {
     const struct manifest_scheme *schemes;
     size_t scheme_count;

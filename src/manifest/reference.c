@@ -160,7 +160,11 @@ static enum status read_by_scheme(void *context, const char *folder, const char 
                                   struct error *error) {
     struct manifest_references *references = context;
     char *joined = NULL;
-    if (manifest_has_scheme(folder) && !manifest_has_scheme(reference) && reference[0] != '/') {
+    if (manifest_has_scheme(folder) && !manifest_has_scheme(reference)) {
+        if (reference[0] == '/') {
+            return error_set(error, ERR_DENIED,
+                             "permission denied: a manifest that is no file cannot refer to one");
+        }
         joined = file_join(folder, reference);
         reference = joined;
     }

@@ -4,12 +4,33 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "store/internal.h"
 
 static struct slice hash_slice(const uint8_t hash[SHA256_BYTES]) {
     return slice_of(hash, SHA256_BYTES);
+}
+
+static enum status stop_at_first(void *context, const uint8_t hash[SHA256_BYTES],
+                                 struct error *error) {
+    (void)hash;
+    *(bool *)context = true;
+    return error_set(error, ERR_EXISTS, "there is one");
+}
+
+// Who lost the catalogue, and not the contents, should hear of it before new labels are made.
+static void warn_of_new_catalogue(const struct store *store, const char *path) {
+    bool has_contents = false;
+    enum status status = content_walk(store->contents, stop_at_first, &has_contents, NULL);
+    if (status == ERR_EXISTS && has_contents) {
+        log_line(LOG_WARNING,
+                 "%s was not there, though there are contents: it is made anew, without the stores "
+                 "and labels that it held; put it back from a backup",
+                 path);
+    }
 }
 
 enum status store_open(const struct store_config *config, struct store **out, struct error *error) {
@@ -21,8 +42,12 @@ enum status store_open(const struct store_config *config, struct store **out, st
         .path = database, .read_only = config->read_only, .no_sync = config->no_sync};
     enum status status =
         content_open(folder, config->read_only, config->no_sync, &store->contents, error);
+    bool has_catalogue = access(database, F_OK) == 0;
     if (status == OK) {
         status = catalogue_open(&catalogue, &store->catalogue, error);
+    }
+    if (status == OK && !has_catalogue) {
+        warn_of_new_catalogue(store, database);
     }
     free(folder);
     free(database);

@@ -41,6 +41,8 @@ struct store_config {
     bool read_only;           // beside a live node
     bool no_sync;             // a crash of the machine may lose everything: benches and tests
 };
+// Makes what is missing, unless `read_only`; with a warning when there are contents and no
+// catalogue.
 enum status store_open(const struct store_config *config, struct store **out,
                        struct error *error) MUST_CHECK;
 // Nobody uses it any more.

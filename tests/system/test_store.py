@@ -321,10 +321,44 @@ def test_kill_at_any_moment_leaves_a_sound_store(t):
         live.process.wait()
         t.run("store", "verify").expect(OK)
         t.run("chain", "verify").expect(OK)
+    # Whatever the chain says was stored is there.
+    stored = [call[0][1][0] for event in t.events("a") for call in event["data"].get("5", [])
+              if len(call) == 1 and isinstance(call[0], list) and call[0][0] == 0 and
+              isinstance(call[0][1], list)]
+    check(len(stored) > 8, "the chain has results of store-at-label", stored[:3])
+    for digits in stored:
+        with open(content_file(t, digits), "rb") as file:
+            check(sha(file.read()) == digits, "and their contents are there", digits)
     labels = ask(t, "labels @", "find @ 0", "get @ " + sha("content 0"))
     check(labels[1:] == [sha("content 0"), "content 0"], "what was put is there", labels)
     left = glob.glob(os.path.join(t.data, "store", "new", "*"))
     check(left == [], "nothing unfinished is left", left)
+
+
+def test_stopping_in_the_middle_leaves_a_sound_store(t):
+    store = new_store(t)
+    live = t.start("run", keeper(t), "--id", "a", "--send", "many %s 1000000" % store)
+    harness.wait_until(lambda: len(glob.glob(os.path.join(t.data, "store", "??", "*"))) > 20,
+                       what="contents")
+    live.signal(signal.SIGTERM)
+    live.wait().expect(harness.SIGTERM_EXIT)
+    t.run("store", "verify").expect(OK)
+    t.run("chain", "verify").expect(OK)
+
+
+def test_many_actors_store_at_once(t):
+    """Each in a store of its own, the same contents in all of them."""
+    members, count = 12, 40
+    t.run("run", keeper(t), "--id", "boss", "--request",
+          "family %d %d keeper.toml" % (members, count), "--until-idle").expect(OK)
+    lines = [json.loads(line) for line in t.run("store", "list", "--json").expect(OK).out.splitlines()]
+    check(len(set(line["owner"] for line in lines)) == members, "each has one", lines)
+    check(all((line["contents"], line["references"]) == (count, count) for line in lines),
+          "and all contents and labels", lines)
+    files = glob.glob(os.path.join(t.data, "store", "??", "*"))
+    check(len(files) == count + 2, "each content is kept once", len(files))
+    t.run("store", "verify").expect(OK)
+    t.run("chain", "verify").expect(OK)
 
 
 def test_a_full_disk_is_an_error_of_the_call(t):

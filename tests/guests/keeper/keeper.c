@@ -9,11 +9,12 @@
 //   label STORE LABEL HASH | find STORE LABEL | put-at STORE LABEL TEXT | labels STORE
 //   replace STORE LABEL TEXT | replace-label STORE LABEL HASH
 //   remove STORE LABEL | remove-from STORE LABEL HASH | hex-at STORE LABEL DIGITS
-//   spawn MANIFEST | request ID TEXT | trap
+//   spawn MANIFEST | fill COUNT | family MEMBERS COUNT MANIFEST
 //
 // STORE may be "@": the store made last. "big" puts so many bytes, all of them 'b'; "measure" gives
 // the size of a content; "hex-at" puts the bytes that the digits stand for; "many" puts so many
-// different contents, each at a label of its own.
+// different contents, each at a label of its own. "fill" does that in a new store; "family" spawns
+// so many and has them all fill a store of their own, without waiting for them.
 #include "theater-store.h"
 
 struct answer {
@@ -69,6 +70,21 @@ static struct answer put_many(struct theater_bytes store, uint64_t count) {
         }
     }
     return (struct answer){.ok = true, .text = theater_text(count)};
+}
+
+static struct answer family(struct theater_bytes rest) {
+    uint64_t members = 0;
+    struct theater_bytes first = theater_word(&rest), count = theater_word(&rest);
+    (void)theater_parse_number(first, &members);
+    for (uint64_t i = 0; i < members; i++) {
+        struct theater_outcome child = theater_spawn(rest, THEATER_NONE);
+        struct theater_outcome sent =
+            child.ok ? theater_send(child.value, theater_join("fill ", count)) : child;
+        if (!sent.ok) {
+            return of(sent);
+        }
+    }
+    return (struct answer){.ok = true, .text = first};
 }
 
 static bool do_contents(struct theater_bytes command, struct theater_bytes store,
@@ -151,9 +167,6 @@ static struct answer run(struct theater_bytes message, struct theater_bytes *sta
     struct theater_bytes rest = message;
     struct theater_bytes command = theater_word(&rest);
     struct answer answer = {.text = theater_join("keeper: unknown command \"", message, "\"")};
-    if (is(command, "trap")) {
-        theater_trap();
-    }
     if (is(command, "new")) {
         answer = of(theater_store_new());
         *state = answer.ok ? answer.text : *state;
@@ -162,9 +175,14 @@ static struct answer run(struct theater_bytes message, struct theater_bytes *sta
     if (is(command, "spawn")) {
         return of(theater_spawn(rest, THEATER_NONE));
     }
+    if (is(command, "family")) {
+        return family(rest);
+    }
     struct theater_bytes first = theater_word(&rest);
-    if (is(command, "request")) {
-        return of(theater_request(first, rest));
+    uint64_t count = 0;
+    if (is(command, "fill") && theater_parse_number(first, &count)) {
+        struct theater_outcome outcome = theater_store_new();
+        return outcome.ok ? put_many(outcome.value, count) : of(outcome);
     }
     struct theater_bytes store = theater_text_equal(first, "@") ? *state : first;
     if (!do_contents(command, store, rest, &answer)) {

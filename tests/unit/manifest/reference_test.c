@@ -223,6 +223,10 @@ TEST(a_scheme_reads_for_whoever_asks) {
     // Never a file of the host, wherever the manifest came from.
     EXPECT(resolver.read(resolver.context, "two://x", "two://x", "/etc/hostname", 100, &content,
                          &error) == ERR_DENIED);
+    error_clear(&error);
+    EXPECT(resolver.read(resolver.context, "two://x", NULL, "/etc/hostname", 100, &content,
+                         &error) == ERR_DENIED);
+    EXPECT_CONTAINS(error.message, "a manifest that is no file cannot refer to one");
     EXPECT(manifest_has_scheme("store://a") && manifest_has_scheme("a+b-2://"));
     EXPECT(!manifest_has_scheme("://a") && !manifest_has_scheme("a/b://c") &&
            !manifest_has_scheme("a.toml"));

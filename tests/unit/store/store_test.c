@@ -6,11 +6,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "test.h"
 
 #define ID_A "00000000-0000-4000-8000-00000000000a"
@@ -165,6 +167,26 @@ TEST(gives_back_what_was_put_and_counts_it_once) {
     expect_no_content(__LINE__, store, &A, "two", ERR_NOT_FOUND);
     EXPECT_U64(total(store), 8);
     EXPECT_SOUND(store);
+    store_close(store);
+}
+
+TEST(a_catalogue_that_was_lost_leaves_the_contents) {
+    const char *folder = fresh_folder();
+    char path[700];
+    struct store *store = open_store(folder, false);
+    EXPECT(store_new(store, "alice", ID_A, NULL) == OK);
+    PUT(store, "one");
+    store_close(store);
+    (void)snprintf(path, sizeof path, "%s/catalogue.db", folder);
+    EXPECT(unlink(path) == 0);
+    log_set_level(LOG_ERROR);  // it warns
+    store = open_store(folder, false);
+    expect_no_content(__LINE__, store, &A, "one", ERR_NOT_FOUND);
+    uint8_t hash[SHA256_BYTES];
+    struct bytes *content = NULL;
+    hash_of("one", hash);
+    EXPECT(store_read(store, hash, 100, &content, NULL) == OK);
+    bytes_unref(content);
     store_close(store);
 }
 
@@ -512,6 +534,41 @@ TEST(a_collection_that_failed_removes_nothing) {
     EXPECT_CONTENT(store, "one");
     EXPECT_U64(collect(store, "one", false).kept, 1);
     store_close(store);
+}
+
+TEST(a_full_disk_is_an_error_and_loses_nothing) {
+    const char *folder = fresh_folder();
+    if (mount("tmpfs", folder, "tmpfs", 0, "size=700k") != 0) {
+        SKIP("mounting a small disk needs root");
+    }
+    struct store *store = open_store(folder, false);
+    EXPECT(store_new(store, "alice", ID_A, NULL) == OK);
+    enum status status = OK;
+    struct error error = {0};
+    int count = 0;
+    char text[32], label[32];
+    for (; status == OK && count < 10000; count++) {
+        // Small ones, so that the catalogue has its part in filling the disk.
+        (void)snprintf(text, sizeof text, "content %d", count);
+        (void)snprintf(label, sizeof label, "label %d", count);
+        status = put(store, &A, text, label, STORE_ADD, &error);
+    }
+    EXPECT(status == ERR_IO);
+    EXPECT_CONTAINS(error.message, "o space left");
+    EXPECT(count > 10);
+    for (int i = 0; i < count - 1; i++) {
+        (void)snprintf(text, sizeof text, "content %d", i);
+        (void)snprintf(label, sizeof label, "label %d", i);
+        EXPECT_CONTENT(store, text);
+        EXPECT_LABEL(store, label, text);
+    }
+    EXPECT_SOUND(store);
+    store_close(store);
+    store = open_store(folder, false);
+    EXPECT_SOUND(store);
+    EXPECT_CONTENT(store, "content 0");
+    store_close(store);
+    (void)umount2(folder, MNT_DETACH);
 }
 
 // ---- several at once, and crashes
