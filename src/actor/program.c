@@ -348,7 +348,7 @@ static enum status load_and_compile(struct actor_system *system, struct bytes *b
         }
     }
     struct component *component = NULL;
-    enum status status = component_load(bytes, NULL, &component, error);
+    enum status status = component_load_cached(bytes, system->config.compiler, &component, error);
     if (status == OK) {
         status = compile(system, component, path, error);
     }

@@ -51,7 +51,7 @@ static void append_modules(const struct component *component, struct buf *out) {
         buf_format(out,
                    "//   %u: %zu bytes, %llu of them code; %u functions, %u imports, %u exports, %s"
                    "memory",
-                   i, module->source->size, (unsigned long long)module->code_bytes,
+                   i, module->binary.size, (unsigned long long)module->code_bytes,
                    module->func_count, module->import_count, module->export_count,
                    module->memory_count == 0 ? "no " : "a ");
         append_features(module, out);

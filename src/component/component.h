@@ -156,6 +156,10 @@ struct component_limits {
 // component is told so. Keeps `bytes`. `limits` may be NULL. Gives one reference.
 enum status component_load(struct bytes *bytes, const struct component_limits *limits,
                            struct component **out, struct error *error) MUST_CHECK;
+// The same with the default limits, and function bodies of core modules are not validated when the
+// compiler's cache knows them to be valid; otherwise it knows from now on, if they are large.
+enum status component_load_cached(struct bytes *bytes, const struct wasm_compiler *compiler,
+                                  struct component **out, struct error *error) MUST_CHECK;
 struct component *component_ref(struct component *component);
 void component_unref(struct component *component);
 

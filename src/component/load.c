@@ -11,6 +11,8 @@
 // Defaults of struct component_limits.
 enum {
     DEFAULT_BYTES = 256 << 20,
+    // To validate less code than this takes no longer than the file that would save it.
+    REMEMBERED_CODE_BYTES = 256 << 10,
     DEFAULT_NESTING = 32,
     DEFAULT_ITEMS = 500000,
     WORK_STEPS = 8000000,  // see loader_work
@@ -501,6 +503,7 @@ static void loader_release(struct loader *loader) {
     buf_release(&loader->renamed_types);
     buf_release(&loader->owner_parents);
     arena_release(&loader->arena);
+    free(loader->known);
 }
 
 // Reads the whole component into the plan of `target`.
@@ -552,11 +555,10 @@ static struct component *component_new(struct bytes *bytes) {
     return component;
 }
 
-enum status component_load(struct bytes *bytes, const struct component_limits *limits,
-                           struct component **out, struct error *error) {
-    assert(bytes != NULL && out != NULL);
-    static const struct component_limits DEFAULTS = {0};
-    const struct component_limits *given = limits == NULL ? &DEFAULTS : limits;
+// Reads it with what is known of its core modules, if anything is.
+static enum status load(struct bytes *bytes, const struct component_limits *given,
+                        const struct wasm_compiler *compiler, struct component **out,
+                        struct error *error) {
     uint64_t most = given->component_bytes == 0 ? DEFAULT_BYTES : given->component_bytes;
     enum status status = check_header(bytes_slice(bytes), most, error);
     if (status != OK) {
@@ -575,6 +577,9 @@ enum status component_load(struct bytes *bytes, const struct component_limits *l
         .work_left = WORK_STEPS,
         .expansion_left = (uint64_t)bytes->size * EXPANSION_FACTOR + EXPANSION_EXTRA,
     };
+    if (compiler != NULL) {
+        loader.known = wasm_findings_read(compiler, component->hash, &loader.known_count);
+    }
     arena_init(&loader.arena, UINT64_MAX);
     struct component *checked = component_new(bytes);
     load_root(&loader, checked);
@@ -585,6 +590,9 @@ enum status component_load(struct bytes *bytes, const struct component_limits *l
         load_root(&loader, component);
     }
     status = loader.status;
+    if (status == OK && compiler != NULL && loader.code_checked_bytes >= REMEMBERED_CODE_BYTES) {
+        wasm_findings_write(compiler, component->hash, component->modules, component->module_count);
+    }
     loader_release(&loader);
     if (status != OK) {
         component_unref(component);
@@ -599,4 +607,18 @@ enum status component_load(struct bytes *bytes, const struct component_limits *l
         order_by_step(component->memories, component->memory_count, component->step_count);
     *out = component;
     return OK;
+}
+
+enum status component_load(struct bytes *bytes, const struct component_limits *limits,
+                           struct component **out, struct error *error) {
+    assert(bytes != NULL && out != NULL);
+    static const struct component_limits DEFAULTS = {0};
+    return load(bytes, limits == NULL ? &DEFAULTS : limits, NULL, out, error);
+}
+
+enum status component_load_cached(struct bytes *bytes, const struct wasm_compiler *compiler,
+                                  struct component **out, struct error *error) {
+    assert(bytes != NULL && compiler != NULL && out != NULL);
+    static const struct component_limits DEFAULTS = {0};
+    return load(bytes, &DEFAULTS, compiler, out, error);
 }

@@ -183,9 +183,12 @@ struct loader {
     struct scope *scope;
     struct arena arena;
     struct type_table types;
-    struct map functions;       // core_ref -> index + 1 in the plan's functions
-    struct map memories;        // the same for memories
-    struct map module_indices;  // offset in the bytes -> struct module_def
+    struct map functions;         // core_ref -> index + 1 in the plan's functions
+    struct map memories;          // the same for memories
+    struct wasm_findings *known;  // of the modules, in the order of their definition
+    uint32_t known_count;
+    uint64_t code_checked_bytes;  // sizes of the code sections that were validated
+    struct map module_indices;    // offset in the bytes -> struct module_def
     struct loader_map *maps;
     struct buf bound_resources;  // those with a binding or rename
     struct buf renamed_types;    // struct type_layout with a rename

@@ -32,22 +32,25 @@ void load_module(struct loader *loader) {
     struct module_def *def = map_get(&loader->module_indices, key);
     if (def == NULL) {
         size_t size = loader->end - loader->at;
-        struct bytes *bytes = bytes_copy(slice_of(loader->data + loader->at, size));
+        struct component *component = loader->modules;
+        const struct wasm_findings *known = component->module_count < loader->known_count
+                                                ? &loader->known[component->module_count]
+                                                : NULL;
         struct wasm_module *module = NULL;
         struct error error = {.code = OK};
-        enum status status = wasm_module_scan(bytes, NULL, &module, &error);
-        bytes_unref(bytes);
+        enum status status = wasm_module_scan_part(
+            component->source, slice_of(loader->data + loader->at, size), known, &module, &error);
         if (status != OK) {
-            fail(loader, status, "core module %u: %s", loader->modules->module_count,
-                 error.message);
+            fail(loader, status, "core module %u: %s", component->module_count, error.message);
             return;
         }
+        loader->code_checked_bytes += known == NULL ? module->code_bytes : 0;
         def = LOADER_NEW(loader, struct module_def);
         def->module = module;
         def->imports = module->imports;
         def->import_count = module->import_count;
-        def->index = loader->modules->module_count;
-        *(struct wasm_module **)PLAN_PUSH(loader->modules, module) = module;
+        def->index = component->module_count;
+        *(struct wasm_module **)PLAN_PUSH(component, module) = module;
         check_imports(loader, module);
         def->exports = loader_map(loader);
         for (uint32_t i = 0; i < module->export_count && loader_count(loader); i++) {

@@ -59,7 +59,7 @@ void wasm_build_key(const struct wasm_toolchain *toolchain, const struct wasm_mo
     struct buf text = {0};
     uint8_t digest[SHA256_BYTES];
     bool quick = tier == WASM_TIER_QUICK;
-    buf_format(&text, "theater code %u\n%s\n%s %llu\n", WASM_RT_ABI, toolchain->versions[tier],
+    buf_format(&text, "theater code 2 %u\n%s\n%s %llu\n", WASM_RT_ABI, toolchain->versions[tier],
                quick ? "quick" : optimisation(module), (unsigned long long)toolchain->part_bytes);
     const char *const *flags = quick ? quick_flags : optimised_flags;
     size_t count = quick ? COUNT_OF(quick_flags) : COUNT_OF(optimised_flags);

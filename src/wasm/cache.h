@@ -7,6 +7,8 @@
 
 // Makes the folder if need be; it must belong to this user and be closed to others.
 enum status wasm_cache_check_folder(const char *folder, struct error *error) MUST_CHECK;
+// Whether it is a plain file of this user that nobody else can write.
+enum status wasm_cache_check_file(const char *path, struct error *error) MUST_CHECK;
 // Checks the file and loads it. ERR_NOT_FOUND when it is absent, ERR_DAMAGED when it is not whole.
 enum status wasm_cache_load(const char *path, const struct wasm_module *module, void **handle,
                             const struct wasm_rt_code **code, struct error *error) MUST_CHECK;

@@ -95,6 +95,10 @@ void wasm_compiler_cancel(struct wasm_compiler *compiler) {
     (void)written;
 }
 
+const char *wasm_compiler_folder(const struct wasm_compiler *compiler) {
+    return compiler->folder;
+}
+
 bool wasm_compiler_never_compiles(const struct wasm_compiler *compiler) {
     return compiler->never_compile;
 }
@@ -112,19 +116,32 @@ struct request {
     bool only_cached;
 };
 
+// The module with its code read: compilation needs more of it than a cached start does.
+static enum status read_code(const struct request *request, struct wasm_module **out,
+                             struct error *error) {
+    struct wasm_module *module = request->module;
+    if (module->body->code_unread)
+        return wasm_module_scan_part(module->source, module->binary, NULL, out, error);
+    *out = wasm_module_ref(module);
+    return OK;
+}
+
 // In a folder of the key's own. Whoever holds the key's lock is the only one there, so what lies in
 // it is left from a build that was killed.
 static enum status build(const struct wasm_compiler *compiler, const struct request *request,
                          const char *key, const char *path, struct error *error) {
     char folder[4096];
     (void)snprintf(folder, sizeof folder, "%s/%s.build", compiler->folder, key);
-    enum status status = file_remove_tree(folder, error);
+    struct wasm_module *module = NULL;
+    enum status status = read_code(request, &module, error);
+    if (status == OK)
+        status = file_remove_tree(folder, error);
     if (status == OK && mkdir(folder, 0700) != 0)
         status = error_set_os(error, errno, "cannot make the folder %s to build in", folder);
     if (status == OK)
-        status =
-            wasm_build(&compiler->toolchain, request->module, request->tier, folder, path, error);
+        status = wasm_build(&compiler->toolchain, module, request->tier, folder, path, error);
     (void)file_remove_tree(folder, NULL);
+    wasm_module_unref(module);
     return status;
 }
 

@@ -45,9 +45,9 @@ static uint32_t read_signed(struct reader *r) {
 // refers to exists.
 static uint32_t evaluate(const struct constants *constants, const struct wasm_segment *segment) {
     enum { VALUES_MAX = 1000 };  // the validator allows as many instructions
-    const struct bytes *source = constants->instance->code->module->source;
+    struct slice binary = constants->instance->code->module->binary;
     struct reader r = {
-        .data = source->data, .at = segment->expression, .end = segment->expression_end};
+        .data = binary.data, .at = segment->expression, .end = segment->expression_end};
     uint32_t values[VALUES_MAX];
     size_t count = 0;
     for (;;) {
@@ -113,7 +113,7 @@ bool wasm_data_copy(struct wasm_instance *instance) {
         fine = offset + segment->count <= memory->size;
         if (fine && segment->count > 0)
             memcpy(memory->data + offset,
-                   module->source->data + segment->content_end - segment->count, segment->count);
+                   module->binary.data + segment->content_end - segment->count, segment->count);
     }
     free(own);
     return fine;

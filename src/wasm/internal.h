@@ -95,6 +95,7 @@ struct wasm_module_body {
     bool extended;          // the module needs an init function (normalise.c)
     bool indexes_memories;  // some instruction names a memory in more than the byte 0
     bool names_data;        // code names data segments (memory.init, data.drop)
+    bool code_unread;       // the scan left function bodies out: `memory_copies` is not known
     bool has_start;
     uint32_t start;
     struct buf memory_copies;  // of struct memory_copy
@@ -177,6 +178,9 @@ enum status wasm_child_run(const struct wasm_child *child, struct buf *output,
                            struct error *error) MUST_CHECK;
 
 // ---- compile.c -------------------------------------------------------------------------------
+
+// The cache's folder, absolute.
+const char *wasm_compiler_folder(const struct wasm_compiler *compiler);
 
 struct wasm_object;  // a loaded shared object, shared by the codes of equal modules
 

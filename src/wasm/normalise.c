@@ -142,8 +142,8 @@ static void put_exports(const struct wasm_module *module, struct buf *out) {
 // data.c.
 
 static struct slice source_part(const struct wasm_module *module, size_t from, size_t to) {
-    assert(from <= to && to <= module->source->size);
-    return slice_of(module->source->data + from, to - from);
+    assert(from <= to && to <= module->binary.size);
+    return slice_of(module->binary.data + from, to - from);
 }
 
 // The expression without its end instruction.
@@ -276,7 +276,7 @@ static void put_extended_section(const struct wasm_module *module, uint8_t id, s
     if (section->present) {
         // Behind the count, which is a u32 in LEB128 of any permitted length.
         size_t at = section->offset;
-        while ((module->source->data[at] & 0x80) != 0)
+        while ((module->binary.data[at] & 0x80) != 0)
             at++;
         buf_append_slice(&content, source_part(module, at + 1, section->offset + section->size));
     }
@@ -294,12 +294,12 @@ static bool is_data(uint8_t id) {
 // wabt 1.0.32 takes the operands of memory.copy in the wrong order (target and source memory): they
 // change places here, and the bytes between them and around them stay where they are.
 static void swap_memory_copies(const struct wasm_module *module, size_t offset, uint8_t *code) {
-    const uint8_t *source = module->source->data;
+    const uint8_t *source = module->binary.data;
     const struct buf *copies = &module->body->memory_copies;
     for (size_t at = 0; at < copies->size; at += sizeof(struct memory_copy)) {
         struct memory_copy copy;
         memcpy(&copy, copies->data + at, sizeof copy);
-        assert(copy.first >= offset && copy.end <= module->source->size);
+        assert(copy.first >= offset && copy.end <= module->binary.size);
         uint8_t *place = code + (copy.first - offset);
         memcpy(place, source + copy.second, copy.end - copy.second);
         memcpy(place + (copy.end - copy.second), source + copy.first, copy.second - copy.first);
@@ -384,6 +384,7 @@ void wasm_normalise(const struct wasm_module *module, enum wabt_version version,
         WASM_SECTION_TYPE,    WASM_SECTION_IMPORT,     WASM_SECTION_FUNCTION, WASM_SECTION_TABLE,
         WASM_SECTION_MEMORY,  WASM_SECTION_GLOBAL,     WASM_SECTION_EXPORT,   WASM_SECTION_START,
         WASM_SECTION_ELEMENT, WASM_SECTION_DATA_COUNT, WASM_SECTION_CODE,     WASM_SECTION_DATA};
+    assert(!module->body->code_unread);
     buf_append(out, header, sizeof header);
     for (size_t i = 0; i < COUNT_OF(order); i++) {
         uint8_t id = order[i];

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/map.h"
+#include "codec/sha256.h"
 #include "wasm/internal.h"
 #include "wasm/validate.h"
 
@@ -32,6 +33,7 @@ enum {
 };
 
 static const uint8_t offset_type = WASM_I32;
+static const struct wasm_scan_limits default_limits = {MODULE_BYTES_MAX, FUNCTIONS_MAX, LOCALS_MAX};
 
 struct scan {
     struct reader r;
@@ -40,6 +42,7 @@ struct scan {
     struct wasm_scan_limits limits;
     struct wasm_validator validator;  // holds the count of the data count section
     uint32_t functions_declared;
+    const struct wasm_findings *known;  // function bodies are left out; or NULL
 };
 
 bool wasm_func_type_equal(const struct wasm_func_type *a, const struct wasm_func_type *b) {
@@ -376,6 +379,10 @@ static void read_code_section(struct scan *s, uint32_t count) {
         wasm_reader_fail(&s->r, s->r.at, ERR_INVALID,
                          "function and code section have inconsistent lengths (%u and %u)",
                          s->functions_declared, count);
+    if (s->known != NULL) {
+        s->r.at = s->r.end;
+        return;
+    }
     const struct wasm_items *functions = &s->body->spaces[WASM_FUNC];
     s->r.in_function = true;
     for (uint32_t i = 0; i < count && reader_ok(&s->r); i++) {
@@ -513,11 +520,52 @@ static void scan_module(struct scan *s) {
                          s->validator.data_count);
 }
 
+// What the function bodies would have told.
+static void use_findings(struct scan *s) {
+    uint8_t *digest = xmalloc(SHA256_BYTES);
+    memcpy(digest, s->known->digest, SHA256_BYTES);
+    atomic_store_explicit(&s->body->digest, digest, memory_order_relaxed);
+    s->body->names_data = s->known->names_data;
+    s->body->indexes_memories = s->known->indexes_memories;
+    s->body->code_unread = true;
+    s->module->features = s->known->features;
+}
+
+static enum status run_scan(struct scan *s, struct bytes *bytes, struct slice part,
+                            struct wasm_module **out, struct error *error) {
+    *out = NULL;
+    if (part.size > s->limits.module_bytes)
+        return error_set(error, ERR_LIMIT, "the module has %zu bytes, at most %llu are allowed",
+                         part.size, (unsigned long long)s->limits.module_bytes);
+    s->module = xcalloc(1, sizeof *s->module);
+    s->body = xcalloc(1, sizeof *s->body);
+    s->module->references = 1;
+    s->module->source = bytes_ref(bytes);
+    s->module->binary = part;
+    s->module->body = s->body;
+    s->r = (struct reader){.data = part.data, .end = part.size, .error = error};
+    s->validator = (struct wasm_validator){
+        .r = &s->r, .module = s->body, .locals_limit = s->limits.locals_per_function};
+    scan_module(s);
+    if (s->known == NULL)
+        s->module->features = wasm_features_seen(&s->validator, s->module);
+    else
+        use_findings(s);
+    wasm_validator_release(&s->validator);
+    s->module->imports = s->body->imports;
+    s->module->exports = s->body->exports;
+    if (!reader_ok(&s->r)) {
+        wasm_module_unref(s->module);
+        return s->r.status;
+    }
+    *out = s->module;
+    return OK;
+}
+
 enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits *limits,
                              struct wasm_module **out, struct error *error) {
     assert(bytes != NULL && out != NULL);
-    struct scan s = {.limits = {MODULE_BYTES_MAX, FUNCTIONS_MAX, LOCALS_MAX}};
-    *out = NULL;
+    struct scan s = {.limits = default_limits};
     if (limits != NULL && limits->module_bytes != 0)
         s.limits.module_bytes = limits->module_bytes;
     if (limits != NULL && limits->functions != 0)
@@ -525,28 +573,25 @@ enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits 
     assert(limits == NULL || limits->locals_per_function <= LOCALS_LIMIT_MAX);
     if (limits != NULL && limits->locals_per_function != 0)
         s.limits.locals_per_function = limits->locals_per_function;
-    if (bytes->size > s.limits.module_bytes)
-        return error_set(error, ERR_LIMIT, "the module has %zu bytes, at most %llu are allowed",
-                         bytes->size, (unsigned long long)s.limits.module_bytes);
-    s.module = xcalloc(1, sizeof *s.module);
-    s.body = xcalloc(1, sizeof *s.body);
-    s.module->references = 1;
-    s.module->source = bytes_ref(bytes);
-    s.module->body = s.body;
-    s.r = (struct reader){.data = bytes->data, .end = bytes->size, .error = error};
-    s.validator = (struct wasm_validator){
-        .r = &s.r, .module = s.body, .locals_limit = s.limits.locals_per_function};
-    scan_module(&s);
-    s.module->features = wasm_features_seen(&s.validator, s.module);
-    wasm_validator_release(&s.validator);
-    s.module->imports = s.body->imports;
-    s.module->exports = s.body->exports;
-    if (!reader_ok(&s.r)) {
-        wasm_module_unref(s.module);
-        return s.r.status;
-    }
-    *out = s.module;
-    return OK;
+    return run_scan(&s, bytes, bytes_slice(bytes), out, error);
+}
+
+enum status wasm_module_scan_part(struct bytes *bytes, struct slice part,
+                                  const struct wasm_findings *known, struct wasm_module **out,
+                                  struct error *error) {
+    assert(bytes != NULL && out != NULL);
+    assert(part.size <= bytes->size && part.data >= bytes->data &&
+           part.data + part.size <= bytes->data + bytes->size);
+    struct scan s = {.limits = default_limits, .known = known};
+    return run_scan(&s, bytes, part, out, error);
+}
+
+struct wasm_findings wasm_module_findings(const struct wasm_module *module) {
+    struct wasm_findings findings = {.features = module->features,
+                                     .names_data = module->body->names_data,
+                                     .indexes_memories = module->body->indexes_memories};
+    memcpy(findings.digest, wasm_module_digest(module), sizeof findings.digest);
+    return findings;
 }
 
 struct wasm_module *wasm_module_ref(struct wasm_module *module) {

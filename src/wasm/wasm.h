@@ -96,6 +96,7 @@ const char *wasm_feature_name(enum wasm_feature feature);
 struct wasm_module {
     _Atomic uint32_t references;
     struct bytes *source;
+    struct slice binary;  // the module's bytes in it; offsets in errors and in the body count here
     const struct wasm_import *imports;
     uint32_t import_count;
     const struct wasm_export *exports;
@@ -123,6 +124,20 @@ struct wasm_scan_limits {
 // own). `limits` may be NULL. Gives one reference. Any thread, not on a fiber.
 enum status wasm_module_scan(struct bytes *bytes, const struct wasm_scan_limits *limits,
                              struct wasm_module **out, struct error *error) MUST_CHECK;
+// What a scan learned from a module's code, for a later one of the same bytes.
+struct wasm_findings {
+    uint8_t digest[32];  // wasm_module_digest
+    uint32_t features;
+    bool names_data;
+    bool indexes_memories;
+};
+// The same for a module that lies in `part` of `bytes`, such as in a component. `known` is NULL, or
+// what a scan by this very version found in the same bytes: then its function bodies, which were
+// valid, are not read again.
+enum status wasm_module_scan_part(struct bytes *bytes, struct slice part,
+                                  const struct wasm_findings *known, struct wasm_module **out,
+                                  struct error *error) MUST_CHECK;
+struct wasm_findings wasm_module_findings(const struct wasm_module *module);
 struct wasm_module *wasm_module_ref(struct wasm_module *module);
 void wasm_module_unref(struct wasm_module *module);
 
@@ -178,6 +193,18 @@ enum status wasm_compile_cached(struct wasm_compiler *compiler, struct wasm_modu
 // Whether the cache has a file of the tier for the module, which is not read. Any thread.
 bool wasm_is_cached(const struct wasm_compiler *compiler, const struct wasm_module *module,
                     enum wasm_tier tier);
+
+// What the cache remembers of components that were valid, by their hashes (SHA-256): the findings
+// of each core module, in the order in which the component defines them. Only what this version of
+// the validator found is given back.
+
+// Gives an array of findings; free with free. NULL when nothing is known. Any thread.
+struct wasm_findings *wasm_findings_read(const struct wasm_compiler *compiler, const uint8_t *hash,
+                                         uint32_t *count);
+// Remembers the modules of a component as valid. One that cannot be written is checked again the
+// next time, and that is all. Any thread, not on a worker.
+void wasm_findings_write(const struct wasm_compiler *compiler, const uint8_t *hash,
+                         struct wasm_module *const *modules, uint32_t count);
 struct wasm_code *wasm_code_ref(struct wasm_code *code);
 void wasm_code_unref(struct wasm_code *code);
 const struct wasm_module *wasm_code_module(const struct wasm_code *code);

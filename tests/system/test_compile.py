@@ -6,10 +6,12 @@ import shutil
 import signal
 
 import harness
+import test_toolchains as toolchains
 from harness import ERROR, OK, USAGE, Skip, check
 
 COUNTER = os.path.join(harness.ROOT, "examples", "counter")
 GET = ("--request", '{"action":"get"}', "--until-idle")
+HANDLERS = toolchains.HANDLERS
 CORE_MODULE = b"\0asm\1\0\0\0"
 
 
@@ -113,6 +115,33 @@ def test_core_modules_are_compiled_too(t):
     path = t.write("core.wasm", CORE_MODULE)
     run = t.run("compile", path, "-o", code).expect(OK)
     check("core.wasm: 1 core module, optimised" in run.out and len(objects(code)) == 1, "one", run)
+
+
+def other_data(t, component, old, new):
+    """A copy of the component that differs in one string of its data."""
+    with open(component, "rb") as file:
+        content = file.read()
+    check(len(old) == len(new) and content.count(old) == 1, "the string is there once", old)
+    return t.write("other.wasm", content.replace(old, new))
+
+
+def share(t, component, other, options=()):
+    """Compiles the second component: nothing is added to the code that the first one left."""
+    code = os.path.join(t.folder, "code")
+    t.run("compile", *options, component, "-o", code, limit=900).expect(OK)
+    before = {name: os.stat(os.path.join(code, name)).st_ino for name in objects(code)}
+    check(before, "there is code")
+    t.run("compile", *options, other, "-o", code).expect(OK)
+    after = {name: os.stat(os.path.join(code, name)).st_ino for name in objects(code)}
+    check(before == after, "the files are as they were", before, after)
+    return code
+
+
+def test_actors_that_differ_in_data_share_their_code(t):
+    other = other_data(t, os.path.join(COUNTER, "counter.wasm"), b"count is ", b"Count is ")
+    code = share(t, os.path.join(COUNTER, "counter.wasm"), other)
+    t.run("run", t.manifest(other, HANDLERS), "--code", code, "--no-compile", "--send",
+          '{"action":"increment"}', "--until-idle").expect(OK, err="Count is 1")
 
 
 def test_one_bad_file_does_not_stop_the_others(t):

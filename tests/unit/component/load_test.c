@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // component_load: what real components declare, and that bad input ends in an error and nothing
 // else. Small binaries are put together here byte by byte.
+#include <stdlib.h>
+
 #include "base/file.h"
 #include "builder.h"
+#include "codec/sha256.h"
 #include "component/component.h"
 #include "test.h"
 
@@ -430,6 +433,86 @@ TEST(damage_at_every_byte_is_survived) {
     damage(INPUTS "twice.wasm", 4);
     damage(INPUTS "resources.wasm", 1);
     damage(INPUTS "shapes.wasm", 1);
+}
+
+// ---- what the code cache knows
+// -------------------------------------------------------------------
+
+// A component with one core module, which has one function of this many instructions "nop" and a
+// last one.
+static struct bytes *component_of_nops(uint32_t count, uint8_t last) {
+    struct buf code = {0};
+    struct buf module = {0};
+    struct buf binary = {0};
+    buf_append(&module, "\0asm\1\0\0\0\1\4\1\x60\0\0\3\2\1\0", 18);
+    buf_append_byte(&code, 1);
+    put_u32(&code, count + 3);
+    buf_append_byte(&code, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        buf_append_byte(&code, 0x01);
+    }
+    buf_append_byte(&code, last);
+    buf_append_byte(&code, 0x0b);
+    put_section(&module, 10, &code);
+    put_header(&binary);
+    put_section(&binary, 1, &module);
+    struct bytes *bytes = bytes_copy(buf_slice(&binary));
+    buf_release(&binary);
+    return bytes;
+}
+
+static enum status load_cached(struct bytes *bytes, const struct wasm_compiler *compiler,
+                               struct component **out, struct error *error) {
+    *error = (struct error){.code = OK};
+    *out = NULL;
+    return component_load_cached(bytes, compiler, out, error);
+}
+
+TEST(function_bodies_are_validated_until_the_cache_knows_them) {
+    enum { NOPS = 300000, NOP = 0x01, ADD = 0x6a };
+    struct wasm_compiler_config config = {.cache_folder = test_folder()};
+    struct wasm_compiler *compiler = NULL;
+    struct component *component = NULL;
+    struct error error = {.code = OK};
+    struct error plain = {.code = OK};
+    uint32_t count = 0;
+    REQUIRE_OK(wasm_compiler_new(&config, &compiler, &error), error);
+    struct bytes *small = component_of_nops(10, NOP);
+    struct bytes *good = component_of_nops(NOPS, NOP);
+    struct bytes *bad = component_of_nops(NOPS, ADD);
+    uint8_t hash[SHA256_BYTES];
+
+    REQUIRE_OK(load_cached(small, compiler, &component, &error), error);
+    EXPECT(wasm_findings_read(compiler, component_hash(component), &count) == NULL);
+    component_unref(component);
+
+    // An invalid one is refused each time, in the words of component_load.
+    EXPECT(component_load(bad, NULL, &component, &plain) == ERR_INVALID);
+    for (int i = 0; i < 2; i++) {
+        EXPECT(load_cached(bad, compiler, &component, &error) == ERR_INVALID);
+        EXPECT_TEXT(error.message, plain.message);
+    }
+    sha256(bytes_slice(bad), hash);
+    EXPECT(wasm_findings_read(compiler, hash, &count) == NULL);
+
+    // A valid one is remembered.
+    REQUIRE_OK(load_cached(good, compiler, &component, &error), error);
+    struct wasm_findings *known = wasm_findings_read(compiler, component_hash(component), &count);
+    EXPECT(known != NULL && count == 1);
+    free(known);
+
+    // With the findings of the valid one under its hash, the bodies of the invalid one are not
+    // read.
+    struct wasm_module *module = component_module_at(component, 0);
+    wasm_findings_write(compiler, hash, &module, 1);
+    component_unref(component);
+    REQUIRE_OK(load_cached(bad, compiler, &component, &error), error);
+    component_unref(component);
+    EXPECT(component_load(bad, NULL, &component, &error) == ERR_INVALID);
+    bytes_unref(small);
+    bytes_unref(good);
+    bytes_unref(bad);
+    wasm_compiler_free(compiler);
 }
 
 int main(void) {

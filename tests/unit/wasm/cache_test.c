@@ -7,6 +7,7 @@
 
 #include "common.h"
 #include "wasm/cache.h"
+#include "wasm/internal.h"
 
 static const char seven[] = "(module (func (export \"f\") (result i32) i32.const 7))";
 
@@ -260,6 +261,89 @@ TEST(waiting_for_the_lock_of_another_build_can_be_cancelled) {
     EXPECT(held >= 0);
     wasm_cache_unlock(path, held);
     (void)close(cancel);
+}
+
+// ---- findings ----------------------------------------------------------------------------------
+
+static const uint8_t some_hash[32] = {1, 2, 3};
+// Its code names data and memories, so that the findings are more than zeros.
+static const char with_data[] =
+    "(module (memory 1) (memory 1) (data $d \"\\07\")"
+    " (func (export \"f\") (result i32)"
+    "  (memory.init 0 $d (i32.const 0) (i32.const 0) (i32.const 1))"
+    "  (memory.copy 1 0 (i32.const 8) (i32.const 0) (i32.const 1))"
+    "  (i32.load8_u 1 (i32.const 8))))";
+
+static struct wasm_module *scan_known(const struct wasm_module *module,
+                                      const struct wasm_findings *known) {
+    struct wasm_module *again = NULL;
+    struct error error = {0};
+    REQUIRE_OK(wasm_module_scan_part(module->source, module->binary, known, &again, &error), error);
+    return again;
+}
+
+TEST(a_module_that_is_known_is_the_same_without_its_code_read) {
+    struct wasm_compiler *compiler = compiler_in(test_folder(), false);
+    struct wasm_module *module = wat_module(with_data);
+    uint32_t count = 1;
+    EXPECT(wasm_findings_read(compiler, some_hash, &count) == NULL && count == 0);
+    wasm_findings_write(compiler, some_hash, &module, 1);
+    struct wasm_findings *known = wasm_findings_read(compiler, some_hash, &count);
+    REQUIRE(known != NULL && count == 1);
+    struct wasm_module *again = scan_known(module, known);
+    EXPECT(again->body->code_unread && !module->body->code_unread);
+    EXPECT_U64(again->features, module->features);
+    EXPECT(again->body->names_data && again->body->indexes_memories);
+    EXPECT(memcmp(wasm_module_digest(again), wasm_module_digest(module), 32) == 0);
+    // It can be compiled as well: then its code is read.
+    struct wasm_code *code = NULL;
+    struct error error = {0};
+    REQUIRE_OK(wasm_compile(compiler, again, WASM_TIER_OPTIMISED, &code, &error), error);
+    run_seven(code);
+    // And both have the same code.
+    EXPECT(wasm_is_cached(compiler, module, WASM_TIER_OPTIMISED));
+    free(known);
+    wasm_module_unref(again);
+    wasm_module_unref(module);
+    wasm_compiler_free(compiler);
+}
+
+TEST(damaged_findings_are_none) {
+    const char *folder = test_folder();
+    struct wasm_compiler *compiler = compiler_in(folder, false);
+    struct wasm_module *module = wat_module(seven);
+    char path[512] = "";
+    wasm_findings_write(compiler, some_hash, &module, 1);
+    DIR *listing = opendir(folder);
+    REQUIRE(listing != NULL);
+    for (struct dirent *entry; (entry = readdir(listing)) != NULL;)
+        if (strstr(entry->d_name, ".valid") != NULL)
+            (void)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+    (void)closedir(listing);
+    struct bytes *content = NULL;
+    struct error error = {0};
+    REQUIRE_OK(file_read(path, 1000, &content, &error), error);
+    for (size_t at = 0; at <= content->size; at++) {
+        // Each byte changed, then the file cut off before it.
+        for (int cut = 0; cut < 2; cut++) {
+            struct bytes *damaged = bytes_copy(slice_of(content->data, cut ? at : content->size));
+            uint32_t count = 1;
+            bool is_whole = at == content->size;
+            if (!cut && !is_whole)
+                damaged->data[at] ^= 0x10;
+            REQUIRE_OK(file_write_atomic(path, bytes_slice(damaged), 0600, &error), error);
+            struct wasm_findings *known = wasm_findings_read(compiler, some_hash, &count);
+            EXPECT((known != NULL) == is_whole && count == is_whole);
+            free(known);
+            bytes_unref(damaged);
+        }
+    }
+    REQUIRE(chmod(path, 0622) == 0);
+    uint32_t count = 1;
+    EXPECT(wasm_findings_read(compiler, some_hash, &count) == NULL && count == 0);
+    bytes_unref(content);
+    wasm_module_unref(module);
+    wasm_compiler_free(compiler);
 }
 
 int main(void) {
