@@ -35,8 +35,10 @@ static struct store *open_store(const char *folder, bool read_only) {
 
 static const char *fresh_folder(void) {
     static char path[600];
+    static const char *base;
     static int number;
-    (void)snprintf(path, sizeof path, "%s/%d", test_folder(), number++);
+    base = base == NULL ? test_folder() : base;
+    (void)snprintf(path, sizeof path, "%s/%d", base, number++);
     REQUIRE(mkdir(path, 0700) == 0);
     return path;
 }
