@@ -330,6 +330,8 @@ static void finish_call(struct turn *turn) {
 
 static void finish_instantiation(struct turn *turn) {
     struct actor *actor = turn->actor;
+    log_line(LOG_DEBUG, "actor %s: an instance with %s code", actor_id(actor),
+             wasm_tier_text(component_instance_tier(actor->instance)));
     bool recorded = record_leg(turn, LEG_OK, NULL);
     if (recorded) {
         effects_hand_over(turn);

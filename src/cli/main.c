@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "cli/cli.h"
 
 static const char help[] =
@@ -84,6 +86,22 @@ static bool open_standard_streams(void) {
     return descriptor > 2;
 }
 
+// $THEATER_LOG: the least important lines of the log that are wanted.
+static bool set_log_level(void) {
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    const char *wanted = getenv("THEATER_LOG");
+    if (wanted == NULL || wanted[0] == '\0') {
+        return true;
+    }
+    for (int level = LOG_ERROR; level <= LOG_DEBUG; level++) {
+        if (strcmp(wanted, names[level]) == 0) {
+            log_set_level((enum log_level)level);
+            return true;
+        }
+    }
+    return false;
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
@@ -92,6 +110,9 @@ int main(int argc, char **argv) {
                     {"store", cli_store}, {"inspect", cli_inspect}, {"compile", cli_compile}};
     if (!open_standard_streams()) {
         return EXIT_ERROR;
+    }
+    if (!set_log_level()) {
+        return cli_usage("", "THEATER_LOG is not error, warning, info or debug");
     }
     if (argc < 2) {
         fputs(help, stderr);

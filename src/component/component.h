@@ -276,6 +276,8 @@ enum component_outcome component_instantiate(struct component_linked *linked, vo
                                              struct wasm_budget *budget,
                                              struct component_instance **out,
                                              struct error *error) MUST_CHECK;
+// The tier of the code that it runs.
+enum wasm_tier component_instance_tier(const struct component_instance *instance);
 void component_instance_free(struct component_instance *instance);
 
 // Calls export number `index` of the component's export list, on the bound context. `args` has one

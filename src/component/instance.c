@@ -410,6 +410,7 @@ enum component_outcome component_instantiate(struct component_linked *linked, vo
         return COMPONENT_TRAPPED;
     }
     struct component_instance *instance = instance_new(linked, owner, budget);
+    instance->tier = tier;
     struct arena arena;
     arena_init(&arena, START_VALUE_BYTES);
     instance->arena = &arena;
@@ -422,6 +423,10 @@ enum component_outcome component_instantiate(struct component_linked *linked, vo
     }
     *out = instance;
     return COMPONENT_DONE;
+}
+
+enum wasm_tier component_instance_tier(const struct component_instance *instance) {
+    return instance->tier;
 }
 
 void component_instance_free(struct component_instance *instance) {

@@ -53,6 +53,7 @@ struct component_instance {
     struct wasm_budget *budget;
     struct arena *arena;  // of the call in progress, NULL when idle
     bool is_dead;
+    enum wasm_tier tier;
     struct task_context context;  // of the innermost call in progress
     uint32_t core_count;          // instantiated so far
     struct wasm_instance **cores;

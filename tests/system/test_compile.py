@@ -84,6 +84,34 @@ def test_a_node_starts_with_quick_code_and_gets_optimised_code(t):
     check("optimised code" not in run.err and objects(code) == both, "all is there", run)
 
 
+def test_the_second_instance_in_a_live_node_is_optimised(t):
+    """One node: an actor runs quick code; once the optimised code is there, the next one gets it,
+    and the first one stays with what it has."""
+    need_quick()
+    t.probe(file="child.toml")
+    again = ("--request", "sleep 100", "--request", "spawn child.toml")
+    # Enough of them for the slowest machine; the signal ends it when it was seen.
+    live = t.start("run", t.probe(), "--id", "first", *again * 300, env=fresh(t, THEATER_LOG="debug"))
+    first = live.wait_line("an instance with ")
+    check("actor first: an instance with quick code" in first, "the first one is quick", first)
+    live.wait_line("probe.wasm: optimised code after", limit=120)
+    later = live.wait_line("an instance with optimised code")
+    check("actor first:" not in later, "it is another one", later)
+    live.signal(signal.SIGTERM)
+    run = live.wait()
+    check(run.err.count("actor first: an instance") == 1, "the first one was made once", run)
+    tiers = [line.split(" an instance with ")[1] for line in run.err.splitlines()
+             if " an instance with " in line]
+    check(tiers == sorted(tiers, reverse=True), "from quick to optimised, never back", tiers)
+    shown = t.run("inspect", os.path.join(t.folder, "probe.wasm"), env=fresh(t)).expect(OK)
+    check("// compiled: optimised" in shown.out, "inspect says it", shown)
+
+
+def test_an_unknown_level_of_the_log_is_refused(t):
+    t.run("run", manifest(), *GET, env=dict(t.env(), THEATER_LOG="loud")).expect(
+        USAGE, out=[], err="THEATER_LOG")
+
+
 def test_the_tier_is_in_no_chain(t):
     """The same messages give the same events with quick and with optimised code."""
     need_quick()
