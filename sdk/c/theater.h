@@ -823,6 +823,129 @@ THEATER__INTERNAL struct theater_list theater_list_children(void) {
     return list;
 }
 
+// environment
+
+THEATER__IMPORT("environment", "get-var")
+void theater__import_get_var(const uint8_t *, size_t, void *);
+THEATER__IMPORT("environment", "exists") int theater__import_has_var(const uint8_t *, size_t);
+THEATER__IMPORT("environment", "list-vars") void theater__import_list_vars(void *);
+
+struct theater_variable {
+    struct theater_bytes name, value;
+};
+struct theater_variables {
+    const struct theater_variable *items;
+    size_t count;
+};
+
+// What an option<string> is lowered to.
+THEATER__INTERNAL struct theater_bytes theater__get_var(struct theater_bytes name) {
+    struct theater__result_area area;
+    theater__import_get_var(name.data, name.size, &area);
+    return area.failed ? area.bytes : THEATER_NONE;
+}
+
+THEATER__INTERNAL bool theater__has_var(struct theater_bytes name) {
+    return theater__import_has_var(name.data, name.size) != 0;
+}
+
+// The value of a variable of the node, or THEATER_NONE when it is not set or may not be read.
+#define theater_get_var(name) theater__get_var(theater_text(name))
+// Whether it is set and may be read.
+#define theater_has_var(name) theater__has_var(theater_text(name))
+
+// All that may be read; empty unless the manifest says allow_list_all.
+THEATER__INTERNAL struct theater_variables theater_list_vars(void) {
+    struct theater_variables list;
+    theater__import_list_vars(&list);
+    return list;
+}
+
+// filesystem
+
+#define THEATER__IMPORT_PATH(name, c_name) \
+    THEATER__IMPORT("filesystem", name)    \
+    void theater__import_##c_name(const uint8_t *, size_t, void *)
+THEATER__IMPORT_PATH("read-file", read_file);
+THEATER__IMPORT_PATH("list-files", list_files);
+THEATER__IMPORT_PATH("delete-file", delete_file);
+THEATER__IMPORT_PATH("create-dir", create_dir);
+THEATER__IMPORT_PATH("delete-dir", delete_dir);
+THEATER__IMPORT_PATH("path-exists", path_exists);
+THEATER__IMPORT("filesystem", "write-file")
+void theater__import_write_file(const uint8_t *, size_t, const uint8_t *, size_t, void *);
+
+THEATER__INTERNAL struct theater_outcome theater__read_file(struct theater_bytes path) {
+    struct theater__result_area area;
+    theater__import_read_file(path.data, path.size, &area);
+    return theater__outcome(&area);
+}
+
+THEATER__INTERNAL struct theater_outcome theater__write_file(struct theater_bytes path,
+                                                             struct theater_bytes text) {
+    struct theater__result_area area;
+    theater__import_write_file(path.data, path.size, text.data, text.size, &area);
+    return theater__done(&area);
+}
+
+THEATER__INTERNAL struct theater_outcome theater__list_files(struct theater_bytes path,
+                                                             struct theater_list *list) {
+    struct theater__result_area area;
+    theater__import_list_files(path.data, path.size, &area);
+    *list = (struct theater_list){0};
+    if (!area.failed) {
+        list->items = (const void *)area.bytes.data;
+        list->count = area.bytes.size;
+    }
+    return theater__done(&area);
+}
+
+THEATER__INTERNAL struct theater_outcome theater__delete_file(struct theater_bytes path) {
+    struct theater__result_area area;
+    theater__import_delete_file(path.data, path.size, &area);
+    return theater__done(&area);
+}
+
+THEATER__INTERNAL struct theater_outcome theater__create_dir(struct theater_bytes path) {
+    struct theater__result_area area;
+    theater__import_create_dir(path.data, path.size, &area);
+    return theater__done(&area);
+}
+
+THEATER__INTERNAL struct theater_outcome theater__delete_dir(struct theater_bytes path) {
+    struct theater__result_area area;
+    theater__import_delete_dir(path.data, path.size, &area);
+    return theater__done(&area);
+}
+
+// A bool stands where the error's pointer would.
+THEATER__INTERNAL struct theater_outcome theater__path_exists(struct theater_bytes path,
+                                                              bool *exists) {
+    struct {
+        uint8_t failed;
+        union {
+            uint8_t exists;
+            struct theater_bytes error;
+        } of;  // at 4
+    } area;
+    theater__import_path_exists(path.data, path.size, &area);
+    *exists = !area.failed && area.of.exists != 0;
+    return area.failed ? (struct theater_outcome){.error = area.of.error}
+                       : (struct theater_outcome){.ok = true};
+}
+
+// Paths are relative to the folder of the handler block. The content of a file is in `value`.
+#define theater_read_file(path) theater__read_file(theater_text(path))
+// Creates or replaces a file; whoever reads it sees the old content or the new.
+#define theater_write_file(path, text) theater__write_file(theater_text(path), theater_text(text))
+// The names in a folder, in order.
+#define theater_list_files(path, list) theater__list_files(theater_text(path), list)
+#define theater_delete_file(path) theater__delete_file(theater_text(path))
+#define theater_create_dir(path) theater__create_dir(theater_text(path))
+// A folder and all that is in it.
+#define theater_delete_dir(path) theater__delete_dir(theater_text(path))
+#define theater_path_exists(path, exists) theater__path_exists(theater_text(path), exists)
+
 // ---- handlers ----------------------------------------------------------------------------------
 
 // What the host reads when a handler returns: result<tuple<option<list<u8>>[, answer]>, string>.

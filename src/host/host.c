@@ -12,6 +12,8 @@ static const struct host_interface *const interfaces[] = {
     &host_timing,
     &host_random,
     &host_store,
+    &host_environment,
+    &host_filesystem,
     &wasi_cli_environment,
     &wasi_cli_exit,
     &wasi_cli_stderr,
@@ -56,11 +58,20 @@ void host_instance_ended(struct actor *actor) {
     struct host_state *state = host_state_of(actor);
     wasi_lines_release(&state->lines, actor);
     wasi_table_release(&state->table);
-    wasi_temporary_release(state, actor);
+    host_folders_release(&state->folders, actor);
 }
 
 struct slice host_bytes(const struct value *value) {
     return slice_of(value->bytes, value->count);
+}
+
+struct slice host_quote(struct slice word) {
+    enum { QUOTE_MOST_BYTES = 200 };
+    if (word.size > QUOTE_MOST_BYTES) {
+        word.size = QUOTE_MOST_BYTES;
+        word.size = utf8_valid_prefix(word);
+    }
+    return word;
 }
 
 void *host_alloc(struct component_call *call, size_t count, size_t size) {

@@ -41,6 +41,8 @@ extern const struct host_interface host_supervisor;
 extern const struct host_interface host_timing;
 extern const struct host_interface host_random;
 extern const struct host_interface host_store;
+extern const struct host_interface host_environment;
+extern const struct host_interface host_filesystem;
 
 // An actor_resolve_fn (actor/actor.h): ERR_UNSUPPORTED names an interface or function that is not
 // provided; ERR_INVALID shows both signatures when the component declares another shape.
@@ -64,6 +66,11 @@ struct actor *host_self(struct component_call *call);
 const struct host_services *host_services(const struct actor *self);
 // Where the actor's random numbers come from: the system, or the handler block's seed (random.c).
 struct env *host_random_source(struct actor *self);
+// Fills a list<tuple<string, string>> with the variables of the node that the actor may read; those
+// of secret_vars are marked. False as host_alloc. (environment.c)
+bool host_variables(struct component_call *call, struct value *list);
+// A name or path that the guest gave, as far as an error text quotes it: at most 200 bytes.
+struct slice host_quote(struct slice word);
 // The content of a string or of a list<u8>.
 struct slice host_bytes(const struct value *value);
 // Memory in the call's arena, zeroed; NULL after recording a trap when its limit is reached.

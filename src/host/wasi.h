@@ -10,6 +10,7 @@
 #ifndef HOST_WASI_H
 #define HOST_WASI_H
 
+#include "host/folder.h"
 #include "host/host.h"
 
 // ---- resources (wasi_table.c)
@@ -82,10 +83,8 @@ struct host_state {
     struct env random;        // seeded: lasts as long as the actor
     struct wasi_table table;  // the rest ends with the instance
     struct wasi_lines lines;
-    char *temporary;  // owned: path of the folder for new_dir; NULL: none was made yet
+    struct host_folders folders;
 };
-// Has the folder for new_dir removed, with all that is in it. On the actor's worker.
-void wasi_temporary_release(struct host_state *state, struct actor *self);
 // Made on first use; owned by the actor.
 struct host_state *host_state_of(struct actor *self);
 

@@ -3,7 +3,6 @@
 // wasi_file_path.c.
 #include "host/wasi_file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,7 +11,6 @@
 #include <unistd.h>
 
 #include "codec/sha256.h"
-#include "codec/utf8.h"
 #include "host/wasi_file_path.h"
 
 // ---- open files and jobs
@@ -34,14 +32,6 @@ void wasi_file_unref(struct wasi_file *file) {
     }
 }
 
-void wasi_folder_free(struct wasi_folder *folder) {
-    if (folder != NULL) {
-        free(folder->entries);
-        free(folder->names);
-        free(folder);
-    }
-}
-
 static struct wasi_file_job *job_of(struct actor_job *job) {
     return CONTAINER_OF(job, struct wasi_file_job, job);
 }
@@ -57,15 +47,10 @@ static void run_job(struct actor_job *actor_job) {
 
 static void release_job(struct actor_job *actor_job) {
     struct wasi_file_job *job = job_of(actor_job);
-    bool has_made = job->text != NULL && job->failure == WASI_FAILURE_COUNT;
-    if (job->operate == wasi_file_make_temporary && has_made) {
-        // The actor was stopped meanwhile: nobody took the folder.
-        (void)rmdir(job->text);
-    }
     wasi_file_unref(job->file);
     wasi_file_unref(job->other);
     wasi_file_unref(job->opened);
-    wasi_folder_free(job->folder);
+    jail_list_free(job->folder);
     free(job->path);
     free(job->other_path);
     free(job->data);
@@ -134,7 +119,7 @@ enum wasi_failure wasi_failure_of(int code) {
     return WASI_IO;
 }
 
-static enum wasi_file_type type_of(mode_t mode) {
+enum wasi_file_type wasi_file_type_of(mode_t mode) {
     switch (mode & S_IFMT) {
         case S_IFBLK:
             return WASI_TYPE_BLOCK_DEVICE;
@@ -165,7 +150,7 @@ bool wasi_file_info_of(int handle, struct wasi_file_info *out) {
     if (fstat(handle, &info) != 0) {
         return false;
     }
-    *out = (struct wasi_file_info){.type = type_of(info.st_mode),
+    *out = (struct wasi_file_info){.type = wasi_file_type_of(info.st_mode),
                                    .links = (uint64_t)info.st_nlink,
                                    .size = (uint64_t)info.st_size,
                                    .access_ns = nanoseconds_of(info.st_atim),
@@ -265,83 +250,4 @@ bool wasi_file_times_of(const struct wasi_file_job *job, struct timespec out[2])
 bool wasi_file_set_times(struct wasi_file_job *job) {
     struct timespec times[2];
     return wasi_file_times_of(job, times) && futimens(job->file->handle, times) == 0;
-}
-
-// ---- the content of a folder
-// -----------------------------------------------------------------------
-
-enum { FOLDER_MOST_ENTRIES = 65536, FOLDER_MOST_BYTES = 1024 * 1024 };
-
-static int by_name(const void *a, const void *b) {
-    const struct wasi_folder_entry *left = a, *right = b;
-    return strcmp(left->name, right->name);
-}
-
-static enum wasi_file_type type_of_entry(const struct dirent *entry, int folder) {
-    struct stat info;
-    if (entry->d_type != DT_UNKNOWN) {
-        return type_of((mode_t)DTTOIF(entry->d_type));
-    }
-    // Some file systems do not say.
-    bool known = fstatat(folder, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0;
-    return known ? type_of(info.st_mode) : WASI_TYPE_UNKNOWN;
-}
-
-// Reads all entries; their names stand as offsets in `names` until that stops moving.
-static bool read_entries(DIR *stream, struct buf *names, struct buf *entries) {
-    uint32_t count = 0;
-    for (;;) {
-        errno = 0;
-        const struct dirent *entry = readdir(stream);
-        if (entry == NULL) {
-            return errno == 0;
-        }
-        bool is_self = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
-        // A guest takes names as text: there is no way to give it another one.
-        if (is_self || !utf8_is_valid(slice_text(entry->d_name))) {
-            continue;
-        }
-        size_t size = strlen(entry->d_name) + 1;
-        if (++count > FOLDER_MOST_ENTRIES || names->size + size > FOLDER_MOST_BYTES) {
-            errno = EOVERFLOW;
-            return false;
-        }
-        struct wasi_folder_entry made = {.name = (const char *)(uintptr_t)names->size,
-                                         .type = type_of_entry(entry, dirfd(stream))};
-        buf_append(names, entry->d_name, size);
-        buf_append(entries, &made, sizeof made);
-    }
-}
-
-bool wasi_file_list(struct wasi_file_job *job) {
-    int handle = wasi_path_reopen(job->file->handle);
-    DIR *stream = handle < 0 ? NULL : fdopendir(handle);
-    if (stream == NULL) {
-        if (handle >= 0) {
-            close(handle);
-        }
-        return false;
-    }
-    struct buf names = {0}, entries = {0};
-    bool good = read_entries(stream, &names, &entries);
-    int code = errno;
-    closedir(stream);
-    if (!good) {
-        buf_release(&names);
-        buf_release(&entries);
-        errno = code;
-        return false;
-    }
-    struct wasi_folder *folder = xcalloc(1, sizeof *folder);
-    folder->count = (uint32_t)(entries.size / sizeof *folder->entries);
-    folder->entries = (struct wasi_folder_entry *)(void *)entries.data;
-    folder->names = (char *)names.data;
-    for (uint32_t i = 0; i < folder->count; i++) {
-        folder->entries[i].name = folder->names + (uintptr_t)folder->entries[i].name;
-    }
-    if (folder->count > 1) {
-        qsort(folder->entries, folder->count, sizeof *folder->entries, by_name);
-    }
-    job->folder = folder;
-    return true;
 }

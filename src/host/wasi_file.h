@@ -2,13 +2,12 @@
 // Files for WASI: open files, and the work on them that may block and so is done as a job
 // (actor/actor.h) on a thread of its own. Nothing here knows the tables of functions.
 //
-// The jail. Every path is taken by the kernel relative to an open folder, with
-// RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS: neither "..", an absolute path nor a symbolic link leads
-// out of it, whoever changes the tree meanwhile. Only regular files and folders are opened.
+// Paths are taken beneath an open folder (io/jail.h). Only regular files and folders are opened.
 #ifndef HOST_WASI_FILE_H
 #define HOST_WASI_FILE_H
 
 #include "host/wasi.h"
+#include "io/jail.h"
 
 // descriptor-flags, path-flags and open-flags of wasi:filesystem/types, by their bits.
 enum {
@@ -50,6 +49,9 @@ struct wasi_file {
 struct wasi_file *wasi_file_ref(struct wasi_file *file);
 void wasi_file_unref(struct wasi_file *file);
 
+// By the bits of S_IFMT; 0: not known.
+enum wasi_file_type wasi_file_type_of(mode_t mode);
+
 // What is known of a file.
 struct wasi_file_info {
     enum wasi_file_type type;
@@ -83,20 +85,9 @@ struct wasi_file_job {
     uint64_t done;             // bytes
     struct wasi_file_info info;
     uint8_t hash[16];
-    struct wasi_folder *folder;  // owned
-    char *text;                  // owned; the target of a link
+    struct jail_list *folder;  // owned
+    char *text;                // owned; the target of a link
 };
-
-// The content of a folder as it was when it was read, by name.
-struct wasi_folder {
-    uint32_t count;
-    struct wasi_folder_entry {
-        const char *name;  // in `names`
-        enum wasi_file_type type;
-    } * entries;
-    char *names;
-};
-void wasi_folder_free(struct wasi_folder *folder);
 
 // A new job with one reference, which the caller gives back with actor_job_unref(&job->job). Keeps
 // `file` and `other` (may be NULL).
@@ -125,11 +116,6 @@ bool wasi_file_rename(struct wasi_file_job *job);
 bool wasi_file_link(struct wasi_file_job *job);
 bool wasi_file_symlink(struct wasi_file_job *job);  // path: the target; other_path: the link
 bool wasi_file_read_link(struct wasi_file_job *job);
-
-// A fresh folder for one instance of an actor; NULL: `failure`. And its end, with all that is in
-// it.
-bool wasi_file_make_temporary(struct wasi_file_job *job);  // gives `text`, its path
-bool wasi_file_remove_tree(struct wasi_file_job *job);     // path: of the host
 
 // ---- for the calling actor's fiber
 

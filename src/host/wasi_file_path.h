@@ -15,7 +15,5 @@ bool wasi_file_info_of(int handle, struct wasi_file_info *out);
 void wasi_file_hash(struct wasi_file_job *job);
 // The times that the job asks for; false with errno.
 bool wasi_file_times_of(const struct wasi_file_job *job, struct timespec out[2]);
-// The folder once more, with a position of its own; -1 with errno.
-int wasi_path_reopen(int folder);
 
 #endif

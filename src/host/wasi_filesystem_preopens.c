@@ -2,8 +2,6 @@
 // wasi:filesystem/preopens: the folder of the `filesystem` handler, as "/". Where the policies of
 // the actor or its parents permit only folders beneath it, each of these, by its path from there.
 // Without the handler there are none.
-#include <stdlib.h>
-
 #include "host/wasi_file.h"
 
 static uint32_t flags_of(const struct permissions *permissions) {
@@ -35,31 +33,13 @@ static bool add_folder(struct component_call *call, const char *path, const char
 
 // The folder that lasts as long as the instance. NULL: trapped.
 static const char *temporary_folder(struct component_call *call) {
-    struct host_state *state = host_state_of(host_self(call));
-    if (state->temporary != NULL) {
-        return state->temporary;
-    }
-    struct wasi_file_job *job = wasi_file_job_new(wasi_file_make_temporary, NULL, NULL);
-    enum wasi_failure failure = WASI_IO;
-    enum wasi_outcome outcome = wasi_file_run(call, job, &failure);
-    if (outcome == WASI_DONE) {
-        state->temporary = job->text;
-        job->text = NULL;
-    } else if (outcome == WASI_FAILED) {
+    struct error error = {0};
+    const char *path = host_temporary_folder(call, &error);
+    if (path == NULL) {
         component_call_trap(call, "a fresh folder (handler.filesystem.new_dir) cannot be made: %s",
-                            wasi_failure_name(failure));
+                            error.message);
     }
-    actor_job_unref(&job->job);
-    return state->temporary;
-}
-
-void wasi_temporary_release(struct host_state *state, struct actor *self) {
-    if (state->temporary != NULL) {
-        struct wasi_file_job *job = wasi_file_job_new(wasi_file_remove_tree, NULL, NULL);
-        job->path = state->temporary;
-        state->temporary = NULL;
-        actor_run_job_later(self, &job->job);
-    }
+    return path;
 }
 
 // The name of a permitted folder, seen from the block's own: "/" for that, "/b" for "b" in it.

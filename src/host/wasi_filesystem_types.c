@@ -630,13 +630,13 @@ static bool open_at(struct component_call *call, const struct value *args, struc
 // -----------------------------------------------------------------------
 
 struct folder_stream {
-    struct wasi_folder *folder;
+    struct jail_list *folder;
     uint32_t next;
 };
 
 static void release_folder(void *object) {
     struct folder_stream *stream = object;
-    wasi_folder_free(stream->folder);
+    jail_list_free(stream->folder);
     free(stream);
 }
 
@@ -680,13 +680,13 @@ static bool read_directory_entry(struct component_call *call, const struct value
     if (stream->next == stream->folder->count) {
         return host_ok_value(call, (struct value){.items = NULL, .which = 0}, result);
     }
-    const struct wasi_folder_entry *entry = &stream->folder->entries[stream->next];
+    const struct jail_entry *entry = &stream->folder->entries[stream->next];
     struct value *items = host_alloc(call, 3, sizeof *items);
     if (items == NULL || !host_copy(call, slice_text(entry->name), &items[1])) {
         return false;
     }
     stream->next++;
-    items[0] = (struct value){.which = (uint32_t)entry->type};
+    items[0] = (struct value){.which = (uint32_t)wasi_file_type_of(entry->type)};
     items[2] = (struct value){.items = items, .count = 2};
     return host_ok_value(call, (struct value){.items = &items[2], .which = 1}, result);
 }

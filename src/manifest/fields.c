@@ -328,6 +328,8 @@ static const struct field environment_fields[] = {
          "Beginnings of the names of variables it may read."),
     FLAG("allow_list_all", environment.allow_list_all, false,
          "Whether `list-vars` lists what may be read."),
+    LIST("secret_vars", environment.secret_vars, ITEMS_PLAIN,
+         "Variables whose values the chain holds as commitments only."),
 };
 static const struct field random_fields[] = {
     {.key = "seed",

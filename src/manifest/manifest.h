@@ -142,7 +142,7 @@ struct manifest_handler {
             struct manifest_list allowed_programs, allowed_paths;
         } process;
         struct {
-            struct manifest_list allowed_vars, denied_vars, allowed_prefixes;
+            struct manifest_list allowed_vars, denied_vars, allowed_prefixes, secret_vars;
             bool allow_list_all;
         } environment;
         struct {
