@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // theater:simple/store: contents by their hash, with labels. Everything here touches the disk, so
 // every function waits: a job carries copies of what the guest gave, and of what it gets.
-#include <assert.h>
 #include <stdlib.h>
 
 #include "host/host.h"
@@ -59,9 +58,7 @@ static struct store_job *new_job(struct component_call *call, const struct value
                                  void (*operate)(struct store_job *job), struct error *error) {
     struct actor *self = host_self(call);
     const struct host_services *services = actor_host(self);
-    const struct manifest_handler *block =
-        manifest_find_handler(actor_manifest(self), HANDLER_STORE);
-    assert(block != NULL);  // otherwise the component was not linked
+    const struct permissions *permissions = actor_permissions(self);
     if (services == NULL || services->store == NULL) {
         error_set(error, ERR_UNSUPPORTED, "this node has no store");
         return NULL;
@@ -72,8 +69,8 @@ static struct store_job *new_job(struct component_call *call, const struct value
     job->store = services->store;
     memcpy(job->actor, actor_id(self), strlen(actor_id(self)) + 1);
     job->id = args != NULL ? bytes_copy(host_bytes(&args[0])) : NULL;
-    job->limits = (struct store_limits){.bytes = block->store.max_bytes,
-                                        .contents = block->store.max_contents};
+    job->limits = (struct store_limits){.bytes = permissions->store.max_bytes,
+                                        .contents = permissions->store.max_contents};
     job->most_bytes = actor_manifest(self)->limits.message_bytes;
     return job;
 }

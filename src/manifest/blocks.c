@@ -170,6 +170,9 @@ static void ask(struct reader *reader, const struct manifest_handler *handler,
         ask_http(handler, out);
     } else if (handler->type == HANDLER_FILESYSTEM) {
         ask_filesystem(reader, handler, out);
+    } else if (handler->type == HANDLER_STORE) {
+        out->store.max_bytes = handler->store.max_bytes;
+        out->store.max_contents = handler->store.max_contents;
     } else if (handler->type == HANDLER_TIMING) {
         out->timing.min_sleep_ms = handler->timing.min_sleep_duration;
         out->timing.max_sleep_ms = handler->timing.max_sleep_duration;

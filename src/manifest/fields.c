@@ -481,6 +481,11 @@ static const struct field policy_random[] = {
     MAY("allow_crypto_secure", random.crypto_secure, false, true),
 };
 
+static const struct field policy_store[] = {
+    MOST("max_bytes", store.max_bytes, false),
+    MOST("max_contents", store.max_contents, false),
+};
+
 #define POLICY(kind, table)                \
     [kind] = {.name = "permission_policy", \
               .fields = (table),           \
@@ -495,7 +500,7 @@ const struct section policy_sections[PERMISSION_COUNT] = {
     POLICY(PERMISSION_HTTP_FRAMEWORK, policy_http_framework),
     EMPTY_POLICY(PERMISSION_RUNTIME),
     POLICY(PERMISSION_SUPERVISOR, policy_supervisor),
-    EMPTY_POLICY(PERMISSION_STORE),
+    POLICY(PERMISSION_STORE, policy_store),
     POLICY(PERMISSION_TIMING, policy_timing),
     POLICY(PERMISSION_PROCESS, policy_process),
     POLICY(PERMISSION_ENVIRONMENT, policy_environment),

@@ -47,6 +47,8 @@ static const struct number_member number_members[] = {
     {PERMISSION_HTTP_CLIENT, AT(http_client.timeout_ms), false, "timeout"},
     {PERMISSION_HTTP_CLIENT, AT(http_client.max_response_bytes), false, "max_response_size"},
     {PERMISSION_HTTP_FRAMEWORK, AT(http_framework.max_request_bytes), false, "max_request_size"},
+    {PERMISSION_STORE, AT(store.max_bytes), false, "max_bytes"},
+    {PERMISSION_STORE, AT(store.max_contents), false, "max_contents"},
     {PERMISSION_TIMING, AT(timing.min_sleep_ms), true, "min_sleep_duration"},
     {PERMISSION_TIMING, AT(timing.max_sleep_ms), false, "max_sleep_duration"},
     {PERMISSION_PROCESS, AT(process.max_processes), false, "max_processes"},

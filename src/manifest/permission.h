@@ -77,6 +77,10 @@ struct permissions {
         struct permission_list sources;  // prefixes of URLs that manifests may be fetched from
     } supervisor;
     struct {
+        uint64_t max_bytes;     // of contents in all stores of one actor
+        uint64_t max_contents;  // the same
+    } store;
+    struct {
         uint64_t min_sleep_ms;
         uint64_t max_sleep_ms;
     } timing;

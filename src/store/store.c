@@ -204,14 +204,14 @@ static enum status check_limits(struct catalogue_session *session, const struct 
     if (holdings.contents >= limits->contents) {
         return error_set(error, ERR_LIMIT,
                          "the actor's stores hold %llu contents, and %llu is the limit "
-                         "(max_contents of the store handler)",
+                         "(max_contents of the store)",
                          (unsigned long long)holdings.contents,
                          (unsigned long long)limits->contents);
     }
     if (more_bytes > limits->bytes || holdings.bytes > limits->bytes - more_bytes) {
         return error_set(error, ERR_LIMIT,
                          "the actor's stores hold %llu bytes; with %llu more that is over the "
-                         "limit of %llu (max_bytes of the store handler)",
+                         "limit of %llu (max_bytes of the store)",
                          (unsigned long long)holdings.bytes, (unsigned long long)more_bytes,
                          (unsigned long long)limits->bytes);
     }

@@ -196,6 +196,18 @@ def test_quotas_end_with_an_error(t):
     check(ask(t, "put @ a", "total @", manifest=manifest)[1] == "10", "what is there may be put")
 
 
+def test_a_policy_narrows_the_quotas(t):
+    policy = ('\n[permission_policy.store]\ntype = "restrict"\n'
+              '[permission_policy.store.config]\nmax_bytes = 5\n')
+    manifest = keeper(t, policy)
+    keeper(t, file="child.toml")
+    new_store(t, manifest=manifest)
+    error = ask(t, "put @ 123456", manifest=manifest, code=REQUEST_FAILED)
+    check("over the limit of 5 (max_bytes" in error, "the actor's own", error)
+    run = t.run("run", manifest, "--id", "p", "--request", "family 1 1 child.toml", "--until-idle")
+    run.expect(OK, err="failed: the actor's stores hold 0 bytes; with 9 more that is over")
+
+
 def test_a_list_that_is_too_long_is_an_error(t):
     manifest = keeper(t, "\n[limits]\nmessage_bytes = 3000\n")
     new_store(t, manifest=manifest)
