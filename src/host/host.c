@@ -11,6 +11,7 @@ static const struct host_interface *const interfaces[] = {
     &host_supervisor,
     &host_timing,
     &host_random,
+    &host_http_client,
     &host_store,
     &host_environment,
     &host_filesystem,

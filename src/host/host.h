@@ -11,6 +11,7 @@
 
 #include "actor/actor.h"
 
+struct io_http_client;
 struct io_loop;
 
 enum { HOST_SHAPES = 2 };
@@ -19,6 +20,7 @@ enum { HOST_SHAPES = 2 };
 // tests and benchmarks.
 struct host_services {
     struct io_loop *loop;
+    struct io_http_client *http_client;
     struct store *store;  // NULL: this node has none
 };
 
@@ -40,6 +42,7 @@ extern const struct host_interface host_message_server;
 extern const struct host_interface host_supervisor;
 extern const struct host_interface host_timing;
 extern const struct host_interface host_random;
+extern const struct host_interface host_http_client;
 extern const struct host_interface host_store;
 extern const struct host_interface host_environment;
 extern const struct host_interface host_filesystem;

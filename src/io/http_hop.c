@@ -32,7 +32,9 @@ static void act(struct io_http_client *client, curl_socket_t socket, int what) {
 
 static void on_socket(uv_poll_t *poll, int status, int events) {
     struct watched *watched = poll->data;
-    int what = status < 0 ? CURL_CSELECT_ERR : 0;
+    // An error is found by whoever reads or writes, and then known for what it is: curl makes a
+    // connection again that was reset while idle, but not after CURL_CSELECT_ERR.
+    int what = status < 0 ? CURL_CSELECT_IN | CURL_CSELECT_OUT : 0;
     what |= (events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0;
     what |= (events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0;
     act(watched->client, watched->socket, what);

@@ -376,7 +376,7 @@ const struct handler_row handler_rows[HANDLER_TYPE_COUNT] = {
                             PERMISSION_SUPERVISOR, true},
     [HANDLER_STORE] = {"store", BLOCK("store", store_fields), PERMISSION_STORE, true},
     [HANDLER_HTTP_CLIENT] = {"http-client", BLOCK("http-client", http_client_fields),
-                             PERMISSION_HTTP_CLIENT, false},
+                             PERMISSION_HTTP_CLIENT, true},
     [HANDLER_HTTP_FRAMEWORK] = {"http-framework", BLOCK("http-framework", http_framework_fields),
                                 PERMISSION_HTTP_FRAMEWORK, false},
     [HANDLER_FILESYSTEM] = {"filesystem", BLOCK("filesystem", filesystem_fields),

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "host/host.h"
+#include "io/http_client.h"
 #include "io/loop.h"
 #include "io/pool.h"
 #include "node/reference.h"
@@ -212,6 +213,10 @@ static enum status open_parts(struct node *node, const struct node_config *confi
         status = io_loop_new(&node->services.loop, error);
     }
     if (status == OK) {
+        struct io_http_client_config http = {.loop = node->services.loop};
+        status = io_http_client_new(&http, &node->services.http_client, error);
+    }
+    if (status == OK) {
         struct actor_config actors = {.env = env_system(),
                                       .sched = node->sched,
                                       .log = node->log,
@@ -269,6 +274,9 @@ enum status node_close(struct node *node, struct error *error) {
     enum status status = OK;
     if (node->actors != NULL) {
         actor_system_stop(node->actors);
+    }
+    if (node->services.http_client != NULL) {
+        io_http_client_free(node->services.http_client);
     }
     // What actors left behind wakes nobody any more, but may still refer to them.
     if (node->services.loop != NULL) {
