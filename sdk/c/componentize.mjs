@@ -2,13 +2,14 @@
 // Turns a core module into a component: one made from theater.h, from the Rust crate in sdk/rust, or
 // in any other way whose exports and imports have the names and types of the canonical ABI.
 //
-//   node componentize.mjs CORE.wasm COMPONENT.wasm [--world] [--utf16]
+//   node componentize.mjs CORE.wasm COMPONENT.wasm [--world] [--utf16] [--wasi]
 //
 // The world is derived from the module itself: it imports the interfaces that the module imports, and
 // exports exactly the functions that the module exports. An interface of which only some functions are
 // exported is declared with those alone, so that the runtime can tell what the actor does not handle.
 // --world prints the world instead of writing the component. --utf16 says that the module's strings
-// are UTF-16, not UTF-8. Alone, --version prints the version of the tools, and --check-wit tries every
+// are UTF-16, not UTF-8. --wasi takes a module made for WASI preview 1 (a C library, Rust's standard
+// library) and puts the adapter to WASI 0.2 of the npm package @bytecodealliance/jco around it. Alone, --version prints the version of the tools, and --check-wit tries every
 // world of the wit folder.
 //
 // The encoding is done by wasm-tools, as the npm package @bytecodealliance/jco-transpile carries it.
@@ -20,9 +21,11 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const PACKAGE = '@bytecodealliance/jco-transpile';
 const ENTRY = 'vendor/wasm-tools.js';
 const PREFIX = 'theater:simple/';
-const OPTIONS = ['--world', '--utf16'];
+const ADAPTED = 'wasi_snapshot_preview1';
+const ADAPTER = `@bytecodealliance/jco/lib/${ADAPTED}.reactor.wasm`;
+const OPTIONS = ['--world', '--utf16', '--wasi'];
 const ALONE = ['--check-wit', '--version'];
-const USAGE = 'usage: node componentize.mjs CORE.wasm COMPONENT.wasm [--world] [--utf16]';
+const USAGE = 'usage: node componentize.mjs CORE.wasm COMPONENT.wasm [--world] [--utf16] [--wasi]';
 
 class Problem extends Error {}
 
@@ -67,6 +70,15 @@ async function loadWasmTools() {
   return module.tools;
 }
 
+/** The adapter from WASI preview 1, of the jco beside jco-transpile. */
+function readAdapter() {
+  const file = path.resolve(requireWasmTools(), '../..', ADAPTER);
+  if (!fs.existsSync(file)) {
+    throw new Problem(`the adapter is missing at ${file}; run "npm install @bytecodealliance/jco" there`);
+  }
+  return fs.readFileSync(file);
+}
+
 /** The interfaces of the wit folder: name → { head, statements }, comments removed. */
 function readInterfaces(folder) {
   const interfaces = new Map();
@@ -93,7 +105,7 @@ function functionsOf(body) {
 }
 
 /** Which functions of which interfaces a core module imports and exports. */
-function inspect(core, interfaces) {
+function inspect(core, interfaces, isOnWasi) {
   const module = new WebAssembly.Module(core);
   const use = { imports: new Map(), exports: new Map() };
   const note = (map, name, func, verb) => {
@@ -106,12 +118,13 @@ function inspect(core, interfaces) {
     map.get(name).add(func);
   };
   for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
+    if (isOnWasi && from === ADAPTED) continue;
     if (kind !== 'function' || !from.startsWith(PREFIX)) {
       throw new Problem(
         from === 'env'
           ? `the actor needs the ${kind} "${name}", which is nowhere defined (there is no C library)`
           : `the actor imports ${from} ${name}, which is not part of ${PREFIX.slice(0, -1)}` +
-              (from.startsWith('wasi') ? '; build it for a target without WASI' : ''),
+              (from.startsWith('wasi') ? '; build it for a target without WASI, or use --wasi' : ''),
       );
     }
     note(use.imports, from.slice(PREFIX.length), name, 'imports');
@@ -183,10 +196,11 @@ async function main(args) {
     return;
   }
   const isWorldOnly = args.includes('--world');
+  const isOnWasi = args.includes('--wasi');
   if (!input || (!output && !isWorldOnly)) throw new Problem(USAGE);
   const core = fs.readFileSync(input);
   const interfaces = readInterfaces(witFolder());
-  const world = worldText(inspect(core, interfaces), interfaces);
+  const world = worldText(inspect(core, interfaces, isOnWasi), interfaces);
   if (isWorldOnly) {
     process.stdout.write(world);
     return;
@@ -198,7 +212,8 @@ async function main(args) {
     world: 'actor-world',
     stringEncoding: args.includes('--utf16') ? 'utf16' : 'utf8',
   });
-  fs.writeFileSync(output, tools.componentNew(embedded, []));
+  const adapters = isOnWasi ? [[ADAPTED, readAdapter()]] : [];
+  fs.writeFileSync(output, tools.componentNew(embedded, adapters));
 }
 
 if (process.argv[1] && fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -15,7 +15,8 @@
 //!
 //! Only the handlers that are named are exported; the runtime answers other kinds of message with
 //! an error of its own. Build for `wasm32-unknown-unknown` and turn the module into a component with
-//! `sdk/c/componentize.mjs`, which derives the world from the module. See `README.md`.
+//! `sdk/c/componentize.mjs`, which derives the world from the module; or for `wasm32-wasip1`, to use
+//! files, clocks and the like of the standard library. See `README.md`.
 //!
 //! Here are the interfaces `actor`, `message-server-client`, `message-server-host`, `runtime`
 //! (without `get-chain`), `timing` and `random`. The binding is written by hand after the canonical
@@ -66,6 +67,17 @@ macro_rules! actor {
             size: usize,
         ) -> *mut u8 {
             $crate::abi::realloc(old, old_size, align, size)
+        }
+        /// Makes what the C library beneath `std` needs, once, when the instance is made. Without it
+        /// the linker would do so around every export, `cabi_realloc` too, where WASI must not be
+        /// called.
+        #[cfg(target_os = "wasi")]
+        #[export_name = "_initialize"]
+        unsafe extern "C" fn theater_initialize() {
+            extern "C" {
+                fn __wasm_call_ctors();
+            }
+            __wasm_call_ctors();
         }
         $($crate::theater_export!($kind, $function);)+
     };
