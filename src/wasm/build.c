@@ -59,7 +59,7 @@ void wasm_build_key(const struct wasm_toolchain *toolchain, const struct wasm_mo
     struct buf text = {0};
     uint8_t digest[SHA256_BYTES];
     bool quick = tier == WASM_TIER_QUICK;
-    buf_format(&text, "theater code 2 %u\n%s\n%s %llu\n", WASM_RT_ABI, toolchain->versions[tier],
+    buf_format(&text, "theater code 3 %u\n%s\n%s %llu\n", WASM_RT_ABI, toolchain->versions[tier],
                quick ? "quick" : optimisation(module), (unsigned long long)toolchain->part_bytes);
     const char *const *flags = quick ? quick_flags : optimised_flags;
     size_t count = quick ? COUNT_OF(quick_flags) : COUNT_OF(optimised_flags);
@@ -145,9 +145,7 @@ static enum status count_parts(struct job *job, struct error *error) {
     job->parts = 1;
     if (lstat(path, &info) != 0 || !S_ISREG(info.st_mode))
         status = error_set_os(error, errno, "%s, which the translator was to write", path);
-    // What newer translators write calls functions that other parts define and nobody declares.
-    else if (job->tier == WASM_TIER_OPTIMISED && has_functions &&
-             job->toolchain->wabt == WABT_1_0_32)
+    else if (job->tier == WASM_TIER_OPTIMISED && has_functions)
         job->parts = (uint32_t)((uint64_t)info.st_size / job->toolchain->part_bytes) + 1;
     if (job->parts > WASM_PARTS_MAX)
         job->parts = WASM_PARTS_MAX;
@@ -194,6 +192,8 @@ static enum status compile_quick(const struct job *job, struct error *error) {
     if (status == OK) {
         char *built = file_join(job->folder, "m.so");
         status = wasm_check_frames(built, job->module->func_count, error);
+        if (status == OK)
+            status = wasm_mark_stack(built, error);
         free(built);
     }
     return status;

@@ -42,15 +42,21 @@ enum { WASM_PARTS_MAX = 256 };
 
 // Reads the translator's output "m.c" in `folder` and writes it as "part0.c" to "part<N-1>.c", each
 // with all declarations and its share of the functions, which are no longer static; part 0 has what
-// else there is. With one part the functions stay static. Floating-point negation is written as a
-// call of wasm_rt_negate when `calls_negate`. N is `parts`, at most WASM_PARTS_MAX.
-enum status wasm_split(const char *folder, enum wabt_version version, uint32_t parts,
-                       bool calls_negate, struct error *error) MUST_CHECK;
+// else there is. With one part the functions stay static. What tcc gets wrong or does
+// not take is written in another way when `for_tcc`. N is `parts`, at most WASM_PARTS_MAX.
+enum status wasm_split(const char *folder, enum wabt_version version, uint32_t parts, bool for_tcc,
+                       struct error *error) MUST_CHECK;
 
 // ---- frames.c --------------------------------------------------------------------------------
 
 // Checks that no function in the quick tier's object has a frame that could reach past the guard
 // below a stack. ERR_UNSUPPORTED when one has, or when the functions cannot be recognised.
 enum status wasm_check_frames(const char *path, uint32_t functions, struct error *error) MUST_CHECK;
+
+// ---- stack_mark.c ------------------------------------------------------------------------------
+
+// Makes a 64-bit ELF object say that it needs no executable stack, unless it does already.
+// ERR_INVALID when it is something else.
+enum status wasm_mark_stack(const char *path, struct error *error) MUST_CHECK;
 
 #endif

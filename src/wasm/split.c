@@ -31,7 +31,7 @@ struct splitter {
     const char *folder;
     char instance[32];    // "(INSTANCE"
     char definition[48];  // "(INSTANCE* instance,", in the first line of a function
-    bool calls_negate;
+    bool for_tcc;
     uint32_t parts;
     uint64_t part_bytes;  // a part is full
     FILE *files[WASM_PARTS_MAX];
@@ -84,7 +84,7 @@ static struct slice exposed(const struct splitter *s, struct slice line) {
 static void put_in_function(struct splitter *s, struct slice line) {
     static const char negation[] = " = -(";
     const uint8_t *at =
-        s->calls_negate ? memmem(line.data, line.size, negation, sizeof negation - 1) : NULL;
+        s->for_tcc ? memmem(line.data, line.size, negation, sizeof negation - 1) : NULL;
     if (at == NULL) {
         put(s, s->current, line);
         return;
@@ -96,6 +96,21 @@ static void put_in_function(struct splitter *s, struct slice line) {
     put(s, s->current, slice_of(at, line.size - before - (sizeof negation - 1)));
 }
 
+// An entry of an element segment ends in "{NULL}, place}": the structure in braces is empty (see
+// wasm-rt.h), and tcc takes no value for it.
+static void put_entry_in_all(struct splitter *s, struct slice line) {
+    static const char null[] = "{NULL}";
+    const uint8_t *at = memmem(line.data, line.size, null, sizeof null - 1);
+    if (!s->for_tcc || at == NULL) {
+        put_in_all(s, line);
+        return;
+    }
+    const uint8_t *behind = at + sizeof null - 1;
+    put_in_all(s, slice_of(line.data, (size_t)(at - line.data)));
+    put_in_all(s, slice_text("{}"));
+    put_in_all(s, slice_of(behind, line.size - (size_t)(behind - line.data)));
+}
+
 // A variable that load writes and functions of all parts read.
 static void put_shared(struct splitter *s, struct slice line) {
     line = exposed(s, line);
@@ -103,6 +118,18 @@ static void put_shared(struct splitter *s, struct slice line) {
     for (uint32_t i = 1; i < s->parts; i++) {
         put_text(s, i, "extern ");
         put(s, i, line);
+    }
+}
+
+// Declares the function that the line begins to the parts behind, unless the output does so itself.
+// Those are its own, such as init_globals: without a declaration, and their heads take one line.
+static void declare_own(struct splitter *s, struct slice line) {
+    if (s->parts == 1 || !starts_with(line, "static ") || !ends_with(line, " {\n"))
+        return;
+    line = exposed(s, line);
+    for (uint32_t i = s->current + 1; i < s->parts; i++) {
+        put(s, i, slice_of(line.data, line.size - 3));
+        put_text(s, i, ";\n");
     }
 }
 
@@ -138,7 +165,10 @@ static void put_line(struct splitter *s, struct slice line) {
         put_in_all(s, line);
     } else if (s->declared && is_word && begins_function(s, line)) {
         s->in_function = true;
+        declare_own(s, line);
         put_in_function(s, exposed(s, line));
+    } else if (starts_with(line, "  {")) {
+        put_entry_in_all(s, line);
     } else {
         put_in_all(s, line);
     }
@@ -173,11 +203,11 @@ static enum status close_all(struct splitter *s, struct error *error) {
     return fine ? OK : error_set(error, ERR_IO, "cannot write to %s", s->folder);
 }
 
-enum status wasm_split(const char *folder, enum wabt_version version, uint32_t parts,
-                       bool calls_negate, struct error *error) {
+enum status wasm_split(const char *folder, enum wabt_version version, uint32_t parts, bool for_tcc,
+                       struct error *error) {
     assert(parts >= 1 && parts <= WASM_PARTS_MAX);
     struct splitter *s = xcalloc(1, sizeof *s);
-    *s = (struct splitter){.folder = folder, .calls_negate = calls_negate, .parts = parts};
+    *s = (struct splitter){.folder = folder, .for_tcc = for_tcc, .parts = parts};
     const char *instance = wasm_glue_instance(version);
     (void)snprintf(s->instance, sizeof s->instance, "(%s", instance);
     (void)snprintf(s->definition, sizeof s->definition, "(%s* instance,", instance);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which translator and which C compilers there are, and in which versions.
-#include <gnu/libc-version.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,19 +14,12 @@ static const uint64_t DEFAULT_CPU_SECONDS = 900;
 static const uint64_t DEFAULT_MEMORY_BYTES = UINT64_C(8) << 30;
 static const uint64_t DEFAULT_PART_BYTES = 4 << 20;
 
-// The quick tier's stack frames can be checked on one architecture only (frames.c). And tcc does
-// not write into its objects that they need no executable stack: glibc from 2.41 on does not load
-// them.
-static bool can_use_quick_tier(void) {
+// The quick tier's stack frames can be checked on one architecture only (frames.c).
 #if defined(__x86_64__)
-    unsigned major = 0;
-    unsigned minor = 0;
-    return sscanf(gnu_get_libc_version(), "%u.%u", &major, &minor) == 2 &&
-           (major < 2 || (major == 2 && minor < 41));
+static const bool can_use_quick_tier = true;
 #else
-    return false;
+static const bool can_use_quick_tier = false;
 #endif
-}
 
 static char *choose(const char *given, const char *variable, const char *otherwise) {
     const char *value = given != NULL ? given : getenv(variable);
@@ -86,7 +78,7 @@ static enum status ask_tools(const struct wasm_toolchain *toolchain, const char 
         (void)error_context(error,
                             "core modules need a translator (package wabt, $THEATER_WASM2C) and a "
                             "C compiler (package gcc, $THEATER_CC)");
-    if (status == OK && can_use_quick_tier() && strcmp(tcc, "none") != 0)
+    if (status == OK && can_use_quick_tier && strcmp(tcc, "none") != 0)
         // Without it there is no quick tier, and that is all.
         (void)ask_version(toolchain, folder, tcc, "-v", lines, NULL);
     return status;
@@ -102,7 +94,7 @@ static void use_lines(struct wasm_toolchain *toolchain, const char *lines) {
     toolchain->versions[WASM_TIER_OPTIMISED] = xstrdup(buf_text(&text));
     tcc += *tcc == '\n';
     size_t length = strcspn(tcc, "\n");
-    if (length > 0 && can_use_quick_tier()) {
+    if (length > 0 && can_use_quick_tier) {
         buf_release(&text);
         buf_append(&text, lines, strcspn(lines, "\n"));
         buf_append_byte(&text, '\n');

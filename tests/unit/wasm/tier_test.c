@@ -4,6 +4,7 @@
 #include <dirent.h>
 
 #include "common.h"
+#include "wasm/build.h"
 
 static struct wasm_compiler *quick_compiler(void) {
     if (!wasm_compiler_has(shared_compiler(), WASM_TIER_QUICK))
@@ -73,6 +74,36 @@ static void arithmetic_body(struct wasm_context *context) {
     for (int k = 0; k < 2; k++) {
         wasm_instance_free(instance[k]);
         wasm_code_unref(code[k]);
+    }
+}
+
+// tcc leaves the mark out that says so.
+TEST(quick_code_needs_no_executable_stack) {
+    (void)quick_compiler();
+    struct wasm_code *code = tier_code(arithmetic, WASM_TIER_QUICK);
+    FILE *maps = fopen("/proc/self/maps", "re");
+    REQUIRE(maps != NULL);
+    char line[512];
+    bool is_found = false;
+    while (fgets(line, sizeof line, maps) != NULL)
+        if (strstr(line, "[stack]") != NULL) {
+            EXPECT_CONTAINS(line, " rw-p ");
+            is_found = true;
+        }
+    EXPECT(is_found);
+    (void)fclose(maps);
+    wasm_code_unref(code);
+}
+
+TEST(only_a_shared_object_can_be_marked) {
+    static const char *const contents[] = {"", "\177ELF", "#!/bin/sh"};
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/no.so", test_folder());
+    for (size_t i = 0; i < COUNT_OF(contents); i++) {
+        struct error error = {0};
+        REQUIRE_OK(file_write_atomic(path, slice_text(contents[i]), 0600, &error), error);
+        EXPECT(wasm_mark_stack(path, &error) == ERR_INVALID);
+        EXPECT_CONTAINS(error.message, "no.so is no shared object");
     }
 }
 
