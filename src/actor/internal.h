@@ -83,6 +83,7 @@ struct program_request {
     const char *folder;       // relative paths start here; NULL: the working directory
     const char *confined_to;  // NULL: anywhere
     struct manifest_asker asker;
+    bool is_on_loader;  // a thread of the loader loads it
     bool has_state;
     bool is_exact_state;
     struct slice state;
@@ -105,7 +106,7 @@ void program_cache_release(struct actor_system *system);
 void program_request_key(const struct program_request *request, struct buf *key);
 
 // loader.c
-enum { LOADER_THREADS_LEAST = 2, LOADER_THREADS_MOST = 4 };
+enum { LOADER_THREADS_LEAST = 2, LOADER_THREADS_MOST = 4, LOADER_SPARES_MOST = 64 };
 struct load_group;
 struct loader {
     pthread_t threads[LOADER_THREADS_MOST];
@@ -114,6 +115,8 @@ struct loader {
     pthread_cond_t wake;
     struct map groups;  // key of the request -> group with its jobs
     struct load_group *queue, **queue_end;
+    uint32_t waiting;  // threads whose load waits for a network
+    uint32_t spares;   // threads that run in their place; detached
     bool is_ending;
 };
 // One program load. `done` runs on a thread of the loader.
@@ -125,6 +128,10 @@ struct load_job {
     void (*done)(struct load_job *job);
 };
 void loader_start(struct actor_system *system);
+// A load on the calling thread of the loader waits for a network, so that another thread takes its
+// place; and does so no more. `context` is the system.
+void loader_wait_begins(void *context);
+void loader_wait_ends(void *context);
 // Ends the threads; the jobs left fail. Again: nothing.
 void loader_stop(struct actor_system *system);
 // After loader_stop.

@@ -4,6 +4,9 @@
 //
 // Jobs are grouped by what they load. One thread at a time works on a group: what its first job
 // loaded the others find in the cache. After each job the group goes behind the other groups.
+//
+// A load that fetches something over a network may take as long as the server likes: another thread
+// takes the place of its thread meanwhile, while there are other groups.
 #include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -50,38 +53,88 @@ static void group_end(struct loader *loader, struct load_group *group) {
     free(group);
 }
 
+// With the lock, which it gives up meanwhile.
+static void run_job(struct actor_system *system, struct load_group *group) {
+    struct loader *loader = &system->loader;
+    struct load_job *job = take_job(group);
+    bool is_ending = loader->is_ending;
+    pthread_mutex_unlock(&loader->lock);
+    // At the end nobody waits for a program any more, and a compiler may take long.
+    if (is_ending) {
+        error_set(&job->error, ERR_STOPPING, "the node is stopping");
+    } else if (program_load(system, &job->request, &job->program, &job->error) != OK) {
+        job->program = NULL;
+    }
+    job->done(job);
+    pthread_mutex_lock(&loader->lock);
+    if (group->first != NULL) {
+        enqueue(loader, group);
+    } else {
+        group_end(loader, group);
+    }
+}
+
 static void *loader_main(void *argument) {
     struct actor_system *system = argument;
     struct loader *loader = &system->loader;
     pthread_mutex_lock(&loader->lock);
     for (;;) {
         struct load_group *group = dequeue(loader);
-        if (group == NULL) {
-            if (loader->is_ending) {
-                break;
-            }
-            pthread_cond_wait(&loader->wake, &loader->lock);
-            continue;
-        }
-        struct load_job *job = take_job(group);
-        bool is_ending = loader->is_ending;
-        pthread_mutex_unlock(&loader->lock);
-        // At the end nobody waits for a program any more, and a compiler may take long.
-        if (is_ending) {
-            error_set(&job->error, ERR_STOPPING, "the node is stopping");
-        } else if (program_load(system, &job->request, &job->program, &job->error) != OK) {
-            job->program = NULL;
-        }
-        job->done(job);
-        pthread_mutex_lock(&loader->lock);
-        if (group->first != NULL) {
-            enqueue(loader, group);
+        if (group != NULL) {
+            run_job(system, group);
+        } else if (loader->is_ending) {
+            break;
         } else {
-            group_end(loader, group);
+            pthread_cond_wait(&loader->wake, &loader->lock);
         }
     }
     pthread_mutex_unlock(&loader->lock);
     return NULL;
+}
+
+// ---- in place of those that wait
+// -----------------------------------------------------------------
+
+// Ends when nobody waits whose place it could take, or there is nothing to do.
+static void *spare_main(void *argument) {
+    struct actor_system *system = argument;
+    struct loader *loader = &system->loader;
+    pthread_mutex_lock(&loader->lock);
+    while (loader->spares <= loader->waiting && loader->queue != NULL) {
+        run_job(system, dequeue(loader));
+    }
+    loader->spares--;
+    pthread_cond_broadcast(&loader->wake);
+    pthread_mutex_unlock(&loader->lock);
+    return NULL;
+}
+
+// With the lock.
+static void start_spare(struct actor_system *system) {
+    struct loader *loader = &system->loader;
+    pthread_t thread;
+    bool is_wanted = loader->queue != NULL && loader->spares < loader->waiting &&
+                     loader->spares < LOADER_SPARES_MOST;
+    // Without one the jobs wait for the others, as they would have done.
+    if (is_wanted && pthread_create(&thread, NULL, spare_main, system) == 0) {
+        pthread_detach(thread);
+        loader->spares++;
+    }
+}
+
+void loader_wait_begins(void *context) {
+    struct actor_system *system = context;
+    pthread_mutex_lock(&system->loader.lock);
+    system->loader.waiting++;
+    start_spare(system);
+    pthread_mutex_unlock(&system->loader.lock);
+}
+
+void loader_wait_ends(void *context) {
+    struct actor_system *system = context;
+    pthread_mutex_lock(&system->loader.lock);
+    system->loader.waiting--;
+    pthread_mutex_unlock(&system->loader.lock);
 }
 
 void loader_start(struct actor_system *system) {
@@ -110,6 +163,11 @@ void loader_stop(struct actor_system *system) {
     for (uint32_t i = 0; !has_ended && i < loader->thread_count; i++) {
         pthread_join(loader->threads[i], NULL);
     }
+    pthread_mutex_lock(&loader->lock);
+    while (loader->spares > 0) {
+        pthread_cond_wait(&loader->wake, &loader->lock);
+    }
+    pthread_mutex_unlock(&loader->lock);
 }
 
 void loader_release(struct actor_system *system) {
@@ -123,6 +181,7 @@ void loader_release(struct actor_system *system) {
 void loader_submit(struct actor_system *system, struct load_job *job) {
     struct loader *loader = &system->loader;
     struct buf key = {0};
+    job->request.is_on_loader = true;
     program_request_key(&job->request, &key);
     job->next = NULL;
     pthread_mutex_lock(&loader->lock);
@@ -138,5 +197,6 @@ void loader_submit(struct actor_system *system, struct load_job *job) {
     }
     *group->end = job;
     group->end = &job->next;
+    start_spare(system);
     pthread_mutex_unlock(&loader->lock);
 }

@@ -208,18 +208,21 @@ struct cached_component {
     struct component *component;
 };
 
-void program_request_key(const struct program_request *request, struct buf *key) {
-    buf_format(key, "%s\n%s\n", request->folder != NULL ? request->folder : "",
-               request->confined_to != NULL ? request->confined_to : "");
-    buf_append_slice(key, request->manifest);
-}
-
 // What has a scheme depends on who asks, and has no stamp: it is read again each time.
 static bool is_cacheable(const struct program_request *request) {
     char *reference = xstrndup(request->manifest.data, request->manifest.size);
     bool has_scheme = manifest_has_scheme(reference);
     free(reference);
     return !has_scheme;
+}
+
+void program_request_key(const struct program_request *request, struct buf *key) {
+    buf_format(key, "%s\n%s\n", request->folder != NULL ? request->folder : "",
+               request->confined_to != NULL ? request->confined_to : "");
+    if (!is_cacheable(request) && request->asker.actor != NULL) {
+        buf_format(key, "%s\n", request->asker.actor);
+    }
+    buf_append_slice(key, request->manifest);
 }
 
 bool program_try_cached(struct actor_system *system, const struct program_request *request,
@@ -526,7 +529,12 @@ enum status program_load(struct actor_system *system, const struct program_reque
     }
     struct manifest_references references = {.schemes = system->config.schemes,
                                              .scheme_count = system->config.scheme_count,
-                                             .asker = request->asker};
+                                             .asker = request->asker,
+                                             .wait_context = system};
+    if (request->is_on_loader) {
+        references.wait_begins = loader_wait_begins;
+        references.wait_ends = loader_wait_ends;
+    }
     struct manifest_resolver resolver = manifest_resolver_of(&references);
     struct manifest_options options = {.has_state = request->has_state,
                                        .state = request->state,

@@ -97,7 +97,10 @@ enum status actor_spawn_child(struct actor *self, struct slice manifest, enum ac
         .manifest = bytes_slice(spawn->manifest),
         .folder = own->folder,
         .confined_to = own->confined_to != NULL ? own->confined_to : own->folder,
-        .asker = {.actor = actor_id(self), .permissions = actor_permissions(self)},
+        .asker = {.actor = actor_id(self),
+                  .permissions = actor_permissions(self),
+                  .bound = &self->authority->bound,
+                  .policy = &own->policy},
         .has_state = has_state,
         .is_exact_state = mode == ACTOR_RESUME,
         .state = bytes_slice(spawn->state)};

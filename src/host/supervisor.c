@@ -10,6 +10,14 @@ static bool spawn(struct component_call *call, const struct value *args, enum ac
     struct slice state = has_state ? host_bytes(args[1].items) : slice_of(NULL, 0);
     if (actor_spawn_child(host_self(call), host_bytes(&args[0]), mode, has_state, state, id,
                           &error) != OK) {
+        static const char denial[] = "permission denied: ";
+        const char *denied = error.code == ERR_DENIED ? strstr(error.message, denial) : NULL;
+        if (denied != NULL) {
+            // Recorded; what the guest gets names the reference too.
+            struct error recorded = {0};
+            (void)actor_denied(host_self(call), PERMISSION_SUPERVISOR, &recorded, "%s",
+                               denied + sizeof denial - 1);
+        }
         return host_fail(call, &error, result);
     }
     return host_ok_bytes(call, slice_text(id), result);

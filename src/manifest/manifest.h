@@ -217,6 +217,9 @@ extern const struct manifest_resolver manifest_file_resolver;
 struct manifest_asker {
     const char *actor;                      // its id
     const struct permissions *permissions;  // in effect for it
+    // Its bound and what its policy lets through: both rule what its children may, and what is
+    // fetched for them. NULL where `permissions` is.
+    const struct permissions *bound, *policy;
 };
 
 // A kind of reference that is no file: those that begin with `prefix`. The node has one for each
@@ -224,6 +227,7 @@ struct manifest_asker {
 // it checks what the asker may.
 struct manifest_scheme {
     const char *prefix;  // "store://"
+    bool is_slow;        // `read` waits for others than this machine
     void *context;
     enum status (*read)(void *context, const struct manifest_asker *asker, const char *reference,
                         uint64_t limit_bytes, struct bytes **out, struct error *error);
@@ -235,6 +239,10 @@ struct manifest_references {
     const struct manifest_scheme *schemes;
     size_t scheme_count;
     struct manifest_asker asker;
+    // Called around what is slow; NULL: nothing is to be done.
+    void (*wait_begins)(void *context);
+    void (*wait_ends)(void *context);
+    void *wait_context;
 };
 // Borrows `references`, which must last as long as the resolver is used.
 struct manifest_resolver manifest_resolver_of(struct manifest_references *references);

@@ -155,6 +155,21 @@ static enum status read_file_reference(void *context, const char *folder, const 
 const struct manifest_resolver manifest_file_resolver = {.context = NULL,
                                                          .read = read_file_reference};
 
+static enum status read_scheme(const struct manifest_references *references,
+                               const struct manifest_scheme *scheme, const char *reference,
+                               uint64_t limit_bytes, struct bytes **out, struct error *error) {
+    bool tells = scheme->is_slow && references->wait_begins != NULL;
+    if (tells) {
+        references->wait_begins(references->wait_context);
+    }
+    enum status status =
+        scheme->read(scheme->context, &references->asker, reference, limit_bytes, out, error);
+    if (tells) {
+        references->wait_ends(references->wait_context);
+    }
+    return status;
+}
+
 static enum status read_by_scheme(void *context, const char *folder, const char *confined_to,
                                   const char *reference, uint64_t limit_bytes, struct bytes **out,
                                   struct error *error) {
@@ -176,7 +191,7 @@ static enum status read_by_scheme(void *context, const char *folder, const char 
     }
     enum status status =
         scheme != NULL
-            ? scheme->read(scheme->context, &references->asker, reference, limit_bytes, out, error)
+            ? read_scheme(references, scheme, reference, limit_bytes, out, error)
             : read_file_reference(NULL, folder, confined_to, reference, limit_bytes, out, error);
     free(joined);
     return status;

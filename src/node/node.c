@@ -217,6 +217,10 @@ static enum status open_parts(struct node *node, const struct node_config *confi
         status = io_http_client_new(&http, &node->services.http_client, error);
     }
     if (status == OK) {
+        node->schemes[node->scheme_count++] = node_https_scheme(node->services.http_client);
+        node->schemes[node->scheme_count++] = node_http_scheme(node->services.http_client);
+    }
+    if (status == OK) {
         struct actor_config actors = {.env = env_system(),
                                       .sched = node->sched,
                                       .log = node->log,
@@ -273,6 +277,9 @@ struct chain_log *node_log(struct node *node) {
 enum status node_close(struct node *node, struct error *error) {
     enum status status = OK;
     if (node->actors != NULL) {
+        actor_system_request_stop(node->actors);
+        // What is fetched for a child that will not be: its loader is waited for.
+        io_http_client_stop(node->services.http_client);
         actor_system_stop(node->actors);
     }
     if (node->services.http_client != NULL) {
