@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "codec/utf8.h"
+#include "host/http_framework.h"
 #include "host/wasi_http.h"
 
 static const struct host_interface *const interfaces[] = {
@@ -15,6 +16,7 @@ static const struct host_interface *const interfaces[] = {
     &host_store,
     &host_environment,
     &host_filesystem,
+    &host_http_framework,
     &wasi_cli_environment,
     &wasi_cli_exit,
     &wasi_cli_stderr,
@@ -60,6 +62,8 @@ void host_instance_ended(struct actor *actor) {
     wasi_lines_release(&state->lines, actor);
     wasi_table_release(&state->table);
     host_folders_release(&state->folders, actor);
+    web_release(state->web);
+    state->web = NULL;
 }
 
 struct slice host_bytes(const struct value *value) {

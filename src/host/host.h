@@ -12,6 +12,7 @@
 #include "actor/actor.h"
 
 struct io_http_client;
+struct http_common;
 struct io_loop;
 
 enum { HOST_SHAPES = 2 };
@@ -21,7 +22,8 @@ enum { HOST_SHAPES = 2 };
 struct host_services {
     struct io_loop *loop;
     struct io_http_client *http_client;
-    struct store *store;  // NULL: this node has none
+    struct store *store;       // NULL: this node has none
+    struct http_common *http;  // what HTTP servers share
 };
 
 struct host_function {
@@ -46,6 +48,7 @@ extern const struct host_interface host_http_client;
 extern const struct host_interface host_store;
 extern const struct host_interface host_environment;
 extern const struct host_interface host_filesystem;
+extern const struct host_interface host_http_framework;
 
 // An actor_resolve_fn (actor/actor.h): ERR_UNSUPPORTED names an interface or function that is not
 // provided; ERR_INVALID shows both signatures when the component declares another shape.

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "host/host.h"
 #include "io/http_client.h"
+#include "io/http_server.h"
 #include "io/loop.h"
 #include "io/pool.h"
 #include "node/reference.h"
@@ -221,6 +222,10 @@ static enum status open_parts(struct node *node, const struct node_config *confi
         node->schemes[node->scheme_count++] = node_http_scheme(node->services.http_client);
     }
     if (status == OK) {
+        struct http_common_config http = {.loop = node->services.loop, .env = env_system()};
+        node->services.http = http_common_new(&http);
+    }
+    if (status == OK) {
         struct actor_config actors = {.env = env_system(),
                                       .sched = node->sched,
                                       .log = node->log,
@@ -288,6 +293,9 @@ enum status node_close(struct node *node, struct error *error) {
     // What actors left behind wakes nobody any more, but may still refer to them.
     if (node->services.loop != NULL) {
         io_loop_free(node->services.loop);
+    }
+    if (node->services.http != NULL) {
+        http_common_free(node->services.http);
     }
     if (node->files != NULL) {
         io_pool_free(node->files);
