@@ -52,8 +52,9 @@ typedef void (*actor_root_ended_fn)(void *context, const char *id, const char *r
 
 struct actor_config {
     struct env *env;
-    struct sched *sched;    // borrowed until actor_system_free
-    struct chain_log *log;  // NULL: nothing is recorded (benches)
+    struct sched *sched;              // borrowed until actor_system_free
+    struct chain_log *log;            // NULL: nothing is recorded (benches)
+    const struct permissions *bound;  // the node's; borrowed until actor_system_free. NULL: all
     // Existing folder for the plain values of what the chains hold as commitments, one file for
     // each actor and run (docs/formats/chain.md, "Secrets"). Borrowed. NULL: they are not kept.
     const char *secrets_folder;
@@ -144,8 +145,8 @@ enum status actor_event_references(struct slice data, actor_reference_fn visit, 
 const char *actor_id(const struct actor *self);
 const struct manifest *actor_manifest(const struct actor *self);
 const struct permissions *actor_permissions(const struct actor *self);  // in effect
-// The widest folder around `path`, one of the permitted ones, that a policy names: the actor's own
-// or that of an actor above it. NULL: none does. Lasts as long as the actor.
+// The widest folder around `path`, one of the permitted ones, that a policy names: the actor's own,
+// that of an actor above it, or the node's bound. NULL: none does. Lasts as long as the actor.
 const char *actor_folder_around(const struct actor *self, const char *path);
 struct env *actor_env(const struct actor *self);
 // Space that the host room keeps with the actor (seeded generator and so on): created zeroed on

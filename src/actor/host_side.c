@@ -20,19 +20,26 @@ const struct permissions *actor_permissions(const struct actor *self) {
     return &self->authority->effective;
 }
 
-const char *actor_folder_around(const struct actor *self, const char *path) {
-    const char *found = NULL;
-    // Up to the root actor: whoever stands above says what those below are held to.
-    for (const struct authority *at = self->authority; at->program != NULL; at = at->parent) {
-        const struct permission_list *folders = &at->program->manifest->policy.file_system.paths;
-        for (uint32_t i = 0; i < folders->count; i++) {
-            bool is_around = path_is_beneath(folders->items[i], path);
-            found = is_around && (found == NULL || strlen(folders->items[i]) < strlen(found))
-                        ? folders->items[i]
-                        : found;
-        }
+// The widest of the folders around `path`, `found` among them.
+static const char *widest_around(const struct permission_list *folders, const char *path,
+                                 const char *found) {
+    for (uint32_t i = 0; i < folders->count; i++) {
+        bool is_around = path_is_beneath(folders->items[i], path);
+        found = is_around && (found == NULL || strlen(folders->items[i]) < strlen(found))
+                    ? folders->items[i]
+                    : found;
     }
     return found;
+}
+
+const char *actor_folder_around(const struct actor *self, const char *path) {
+    const char *found = NULL;
+    // Up to the root actor, and then the node: whoever stands above says what those below are held
+    // to.
+    for (const struct authority *at = self->authority; at->program != NULL; at = at->parent) {
+        found = widest_around(&at->program->manifest->policy.file_system.paths, path, found);
+    }
+    return widest_around(&self->system->node.bound.file_system.paths, path, found);
 }
 
 struct env *actor_env(const struct actor *self) {

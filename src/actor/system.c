@@ -165,8 +165,12 @@ enum status actor_system_new(const struct actor_config *config, struct actor_sys
     uint32_t stacks = sched_stack_limit(config->sched);
     system->parked_most = stacks - stacks / 4;
     system->node.references = 1;
-    permissions_everything(&system->node.bound);
-    permissions_everything(&system->node.effective);
+    if (config->bound != NULL) {
+        system->node.bound = *config->bound;
+    } else {
+        permissions_everything(&system->node.bound);
+    }
+    system->node.effective = system->node.bound;
     turn_caches_new(system);
     loader_start(system);
     *out = system;

@@ -26,6 +26,8 @@ static const char help[] =
     "      --workers N       worker threads (default: as many as CPUs)\n"
     "      --code DIR        folder of compiled code (default ~/.cache/theater/code)\n"
     "      --no-compile      run only what is compiled already\n"
+    "      --permit FILE     what actors may do at most (default: permissions.toml in the data\n"
+    "                        folder, else everything)\n"
     "  theater call COMPONENT CALL         call one function of a component, for instance\n"
     "                                      theater call a.wasm 'ns:pkg/iface.f(1, \"two\")'\n"
     "      --timeout S       end after S seconds with exit code 4\n"

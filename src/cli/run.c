@@ -35,6 +35,7 @@ struct run {
     bool json;
     bool quiet;
     bool never_compile;
+    const char *permit;
     const char *code;
     uint32_t workers;
     uint64_t timeout_ns;  // UINT64_MAX: none
@@ -75,19 +76,14 @@ static void stop(void *context, int number, bool is_first) {
 // -------------------------------------------------------------------------------------
 
 static bool parse_options(struct run *run, int argc, char **argv, int *code) {
-    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
-                                            {"id", required_argument, NULL, 'i'},
-                                            {"state", required_argument, NULL, 's'},
-                                            {"send", required_argument, NULL, 'm'},
-                                            {"request", required_argument, NULL, 'r'},
-                                            {"until-idle", no_argument, NULL, 'u'},
-                                            {"timeout", required_argument, NULL, 't'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"quiet", no_argument, NULL, 'q'},
-                                            {"workers", required_argument, NULL, 'w'},
-                                            {"code", required_argument, NULL, 'c'},
-                                            {"no-compile", no_argument, NULL, 'n'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"data", required_argument, NULL, 'd'},    {"id", required_argument, NULL, 'i'},
+        {"state", required_argument, NULL, 's'},   {"send", required_argument, NULL, 'm'},
+        {"request", required_argument, NULL, 'r'}, {"until-idle", no_argument, NULL, 'u'},
+        {"timeout", required_argument, NULL, 't'}, {"json", no_argument, NULL, 'j'},
+        {"quiet", no_argument, NULL, 'q'},         {"workers", required_argument, NULL, 'w'},
+        {"code", required_argument, NULL, 'c'},    {"no-compile", no_argument, NULL, 'n'},
+        {"permit", required_argument, NULL, 'p'},  {NULL, 0, NULL, 0}};
     run->timeout_ns = UINT64_MAX;
     run->actions = xcalloc((size_t)argc, sizeof *run->actions);
     opterr = 0;
@@ -129,6 +125,9 @@ static bool parse_options(struct run *run, int argc, char **argv, int *code) {
                 break;
             case 'c':
                 run->code = optarg;
+                break;
+            case 'p':
+                run->permit = optarg;
                 break;
             case 'n':
                 run->never_compile = true;
@@ -321,6 +320,7 @@ int cli_run(int argc, char **argv) {
                                  .quiet = run.quiet,
                                  .code_folder = run.code,
                                  .never_compile = run.never_compile,
+                                 .permit = run.permit,
                                  .root_ended = root_ended,
                                  .root_context = &run};
     struct error error = {0};

@@ -310,7 +310,65 @@ static enum status load(struct slice text, const char *file, const char *folder,
     return OK;
 }
 
+static enum status read_bound(struct reader *reader, struct slice text) {
+    struct toml_document *document = NULL;
+    enum status status = check_text(reader, text);
+    if (status == OK) {
+        status = parse_text(reader, text, &document);
+    }
+    const struct toml_value *root = status == OK ? toml_root(document) : NULL;
+    for (size_t i = 0; status == OK && i < root->count; i++) {
+        const struct toml_entry *entry = &root->entries[i];
+        // An error, not a warning: a restriction must not be lost to a slip of the pen.
+        if (!slice_equal_text(slice_of(entry->key, entry->key_size), "permission_policy")) {
+            status = reader_fail(reader, (struct place){entry->line, entry->column}, ERR_INVALID,
+                                 "%s: there is only permission_policy here",
+                                 reader_quote(reader, entry->key, entry->key_size));
+        }
+    }
+    if (status == OK) {
+        status = policy_read(reader, toml_find(root, "permission_policy"));
+    }
+    if (document != NULL) {
+        toml_free(document);
+    }
+    return status;
+}
+
 static const struct manifest_options no_options;
+
+enum status manifest_load_permissions(const char *path, const struct manifest_options *options,
+                                      struct arena *arena, struct permissions *out,
+                                      struct error *error) {
+    struct error own = {0};
+    struct bytes *text = NULL;
+    enum status status = file_read(path, MANIFEST_TEXT_MAX_BYTES, &text, &own);
+    if (status != OK) {
+        return error_set(error, status, "%s", own.message);
+    }
+    // Only what reading a policy needs of a manifest.
+    struct manifest *manifest = xcalloc(1, sizeof *manifest);
+    atomic_init(&manifest->references, 1);
+    arena_init(&manifest->arena, ARENA_LIMIT_BYTES);
+    manifest->file = arena_text(&manifest->arena, slice_text(path));
+    struct reader reader = {.manifest = manifest,
+                            .arena = &manifest->arena,
+                            .options = options != NULL ? options : &no_options,
+                            .may_quote = true,
+                            .error = &own};
+    char *folder = file_folder(path);
+    status = set_folders(manifest, folder, NULL, &own);
+    free(folder);
+    if (status == OK) {
+        status = read_bound(&reader, bytes_slice(text));
+    }
+    if (status == OK) {
+        permissions_copy(&manifest->policy, arena, out);
+    }
+    bytes_unref(text);
+    manifest_unref(manifest);
+    return status == OK ? OK : error_set(error, status, "%s", own.message);
+}
 
 enum status manifest_load_text(struct slice text, const char *folder,
                                const struct manifest_options *options, struct manifest **out,

@@ -288,6 +288,12 @@ enum status manifest_load(struct slice argument, const char *folder,
 // value".
 bool manifest_is_text(struct slice argument);
 
+// Reads a file that holds a permission_policy, as a manifest has it, and nothing else: the bound of
+// a node. Folders in it start at the file's. Lists of `out` lie in `arena`.
+enum status manifest_load_permissions(const char *path, const struct manifest_options *options,
+                                      struct arena *arena, struct permissions *out,
+                                      struct error *error) MUST_CHECK;
+
 // Gives one more reference. Any thread.
 struct manifest *manifest_ref(struct manifest *manifest);
 // Takes one reference; the last one frees. NULL is fine. Any thread.

@@ -34,6 +34,8 @@ struct node {
     size_t scheme_count;
     struct chain_log *log;
     char *secrets_folder;
+    struct arena bound_lists;
+    struct permissions bound;
     struct actor_system *actors;
 };
 
@@ -157,6 +159,28 @@ static enum status keep(void *context, struct slice content, const uint8_t hash[
     return store_keep(context, content, hash, error);
 }
 
+static void warn(void *context, const char *text) {
+    (void)context;
+    log_line(LOG_WARNING, "%s", text);
+}
+
+// What the node's actors may do at most. `folder` is NULL for a bare node.
+static enum status read_bound(struct node *node, const char *file, const char *folder,
+                              struct error *error) {
+    struct manifest_options options = {.warn = warn};
+    char *own = file == NULL && folder != NULL ? file_join(folder, "permissions.toml") : NULL;
+    enum status status = OK;
+    // Only a file that is certainly not there means that nothing was restricted.
+    if (file == NULL && (own == NULL || (access(own, F_OK) != 0 && errno == ENOENT))) {
+        permissions_everything(&node->bound);
+    } else {
+        status = manifest_load_permissions(file != NULL ? file : own, &options, &node->bound_lists,
+                                           &node->bound, error);
+    }
+    free(own);
+    return status;
+}
+
 static void run_blocking(void *context, void (*run)(void *argument), void *argument) {
     io_pool_submit(context, run, argument);
 }
@@ -184,6 +208,9 @@ static enum status open_folder(struct node *node, const char *folder, struct err
 static enum status open_parts(struct node *node, const struct node_config *config,
                               const char *folder, struct error *error) {
     enum status status = folder != NULL ? open_folder(node, folder, error) : OK;
+    if (status == OK) {
+        status = read_bound(node, config->permit, folder, error);
+    }
     if (status == OK) {
         status = open_compiler(node, config, error);
     }
@@ -229,6 +256,7 @@ static enum status open_parts(struct node *node, const struct node_config *confi
         struct actor_config actors = {.env = env_system(),
                                       .sched = node->sched,
                                       .log = node->log,
+                                      .bound = &node->bound,
                                       .secrets_folder = node->secrets_folder,
                                       .compiler = node->compiler,
                                       .resolve = host_resolve,
@@ -252,6 +280,7 @@ static enum status open_parts(struct node *node, const struct node_config *confi
 enum status node_open(const struct node_config *config, struct node **out, struct error *error) {
     struct node *node = xcalloc(1, sizeof *node);
     node->lock = -1;
+    arena_init(&node->bound_lists, UINT64_MAX);
     char *folder = NULL;
     enum status status = OK;
     if (config->data_folder != NULL && !config->is_bare) {
@@ -322,6 +351,7 @@ enum status node_close(struct node *node, struct error *error) {
         close(node->lock);
     }
     free(node->secrets_folder);
+    arena_release(&node->bound_lists);
     free(node);
     return status;
 }

@@ -3,8 +3,10 @@
 // everything.
 //
 // Data folder (mode 0700): VERSION, lock (held by the live node, with its process id), log/ (the
-// chain), store/ and catalogue.db (contents, stores and their labels). Compiled code lies in
-// $XDG_CACHE_HOME/theater/code, shared by all data folders, unless another folder is given.
+// chain), store/ and catalogue.db (contents, stores and their labels),
+// secrets/ (docs/formats/chain.md), permissions.toml (of the operator, may be absent). Compiled
+// code lies in $XDG_CACHE_HOME/theater/code, shared by all data folders, unless another folder is
+// given.
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 
@@ -13,12 +15,14 @@
 struct node;
 
 struct node_config {
-    const char *data_folder;         // NULL: node_default_folder
-    uint32_t workers;                // 0: as many as CPUs
-    const char *code_folder;         // of compiled code, NULL: node_code_folder
-    bool never_compile;              // only what that folder holds
-    bool is_bare;                    // no data folder and no chain: for actor_call_export
-    bool quiet;                      // actors' log lines are not written to stderr
+    const char *data_folder;  // NULL: node_default_folder
+    uint32_t workers;         // 0: as many as CPUs
+    const char *code_folder;  // of compiled code, NULL: node_code_folder
+    bool never_compile;       // only what that folder holds
+    const char *permit;       // file with the node's bound (manifest_load_permissions); NULL:
+                              // permissions.toml of the data folder, if it is there
+    bool is_bare;             // no data folder and no chain: for actor_call_export
+    bool quiet;               // actors' log lines are not written to stderr
     actor_root_ended_fn root_ended;  // may be NULL
     void *root_context;
 };

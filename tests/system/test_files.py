@@ -280,12 +280,12 @@ def swap(path, folder, target, ended):
                 else:
                     shutil.rmtree(other)
             except OSError:
-                # The guest removed or replaced one of the two: begin again.
+                # The guest came between: begin again, with a folder.
                 for name in (other, path):
                     if os.path.islink(name):
                         os.unlink(name)
-                if not os.path.lexists(path):
-                    os.makedirs(os.path.join(path, "inner"), exist_ok=True)
+                shutil.rmtree(other, ignore_errors=True)
+                os.makedirs(os.path.join(path, "inner"), exist_ok=True)
 
 
 def exchange(one, two):

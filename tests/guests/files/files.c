@@ -11,6 +11,7 @@
 //   var NAME | has NAME | vars
 //
 // An error of the host is the error of the request.
+#include "theater-files.h"
 #include "theater.h"
 
 static struct theater_result reply(struct theater_bytes text) {
@@ -101,10 +102,11 @@ static struct theater_result storm(uint64_t rounds, struct theater_bytes path) {
 }
 
 static struct theater_result variables(void) {
-    struct theater_variables list = theater_list_vars();
+    size_t count = 0;
+    const struct theater_variable *list = theater_list_vars(&count);
     struct theater_bytes text = theater_text("");
-    for (size_t i = 0; i < list.count; i++) {
-        text = theater_join(text, i == 0 ? "" : " ", list.items[i].name, "=", list.items[i].value);
+    for (size_t i = 0; i < count; i++) {
+        text = theater_join(text, i == 0 ? "" : " ", list[i].name, "=", list[i].value);
     }
     return reply(text);
 }
@@ -115,7 +117,7 @@ static struct theater_result on_variables(struct theater_bytes command, struct t
         return reply(theater_is_none(value) ? theater_text("(not set)") : value);
     }
     if (is(command, "has")) {
-        return reply(theater_has_var(rest) ? theater_text("yes") : theater_text("no"));
+        return reply(theater_var_exists(rest) ? theater_text("yes") : theater_text("no"));
     }
     return is(command, "vars") ? variables()
                                : theater_error("files: unknown command \"", command, "\"");
