@@ -194,7 +194,7 @@ static enum status split_authority(struct slice authority, struct slice *host, s
 
 static enum status build(bool is_https, struct slice authority, struct slice target,
                          struct io_url *out, struct error *error) {
-    struct slice host, digits;
+    struct slice host = {0}, digits = {0};
     if (authority.size == 0) {
         return refuse(error, "it has no host");
     }
