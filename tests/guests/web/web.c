@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A test actor with HTTP servers. Its initial state says what it serves, one command per line; the
-// same commands may come as requests later. Words are separated by one blank:
+// A test actor with HTTP servers. Its initial state says what it serves, commands with ';' between
+// them; the same commands may come as requests later. Words are separated by one blank:
 //
-//   create PORT [HOST [CERT KEY]]   PORT 0: any; the server made last is the one meant by all others
-//   start | stop | destroy | info
-//   route METHOD PATH               answered as described below
-//   unroute ID | middleware PATH | unmiddleware ID | sleep MS
-//   many COUNT                      so many routes /many/N
+//   create PORT [HOST [CERT KEY]]   PORT 0: any; the server made last is the one meant by all
+//   others start | stop | destroy | info route METHOD PATH               answered as described
+//   below unroute ID | middleware PATH | unmiddleware ID | sleep MS many COUNT so many routes
+//   /many/N
 //
 // What a request is answered depends on the first segment of its path:
 //   /hello      13 bytes                      /echo      the request's body
@@ -16,6 +15,7 @@
 //   /bad-status, /bad-field, /bad-name        what no server may send
 //   /chunked    in chunks                     /slow/MS   after so many milliseconds
 //   /large/N    N bytes                       /close     with Connection: close
+//   /do         what the command in the body says
 // Middleware refuses a request with a header "x-stop", fails with "x-fail", and otherwise adds
 // "x-seen", or one more to its value.
 #include "theater-http.h"
@@ -122,7 +122,7 @@ static struct theater_bytes obey(struct theater_bytes rest) {
     return theater_join("error: no command ", command);
 }
 
-// The state is a line of the requests that were seen, one dot each, and otherwise nothing.
+// The state afterwards is the number of HTTP requests that were answered.
 static struct theater_result init(struct theater_bytes state, struct theater_bytes id) {
     (void)id;
     struct theater_outcome registered = theater_register_handler("web", &handler);
@@ -190,6 +190,8 @@ static struct theater_http_result on_http(struct theater_bytes before, uint64_t 
         return theater_http_reply(state, 200, "text/plain", "Hello, world!");
     } else if (theater_starts_with(path, "/echo")) {
         return theater_http_reply(state, 200, "application/octet-stream", request->body);
+    } else if (theater_starts_with(path, "/do")) {
+        return theater_http_reply(state, 200, "text/plain", obey(request->body));
     } else if (theater_starts_with(path, "/count")) {
         return theater_http_reply(state, 200, "text/plain", state);
     } else if (theater_starts_with(path, "/size")) {
@@ -227,8 +229,7 @@ static struct theater_http_result on_middleware(struct theater_bytes state, uint
     if (!theater_is_none(theater_http_header(request, "x-fail"))) {
         return theater_http_error("a secret of the middleware");
     }
-    struct theater_header *headers =
-        theater_alloc((request->header_count + 1) * sizeof *headers);
+    struct theater_header *headers = theater_alloc((request->header_count + 1) * sizeof *headers);
     size_t count = 0;
     for (size_t i = 0; i < request->header_count; i++) {
         if (!is(request->headers[i].name, "x-seen")) {
