@@ -20,8 +20,8 @@ enum wasi_kind {
     WASI_FREE,
     WASI_ERROR,             // number: enum wasi_failure
     WASI_POLLABLE,          // number: when it is ready, on the monotonic clock; 0: always
-    WASI_INPUT_STREAM,      // object: struct wasi_source
-    WASI_OUTPUT_STREAM,     // object: struct wasi_sink
+    WASI_INPUT_STREAM,      // object: struct wasi_source; number: 0 or WASI_STREAM_CLOSED
+    WASI_OUTPUT_STREAM,     // object: struct wasi_sink; number: as for an input-stream
     WASI_DESCRIPTOR,        // object: struct wasi_file
     WASI_FOLDER_STREAM,     // object: struct folder_stream (wasi_filesystem_types.c)
     WASI_NETWORK,           // nothing: no socket can be made with it
@@ -156,7 +156,10 @@ struct wasi_sink {
                                struct slice content, enum wasi_failure *failure);
 };
 
-enum { WASI_STREAM_MOST_BYTES = 64 * 1024 };  // of one read or write
+enum {
+    WASI_STREAM_MOST_BYTES = 64 * 1024,  // of one read or write
+    WASI_STREAM_CLOSED = 1,              // for good; the object is not asked any more
+};
 
 // ---- answers
 // -----------------------------------------------------------------------------------------

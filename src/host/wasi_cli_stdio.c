@@ -60,24 +60,13 @@ static enum wasi_outcome write_stderr(struct wasi_sink *sink, struct component_c
     return write_lines(call, WASI_STDERR, content);
 }
 
-static enum wasi_outcome read_stdin(struct wasi_source *source, struct component_call *call,
-                                    uint64_t most, struct slice *out, enum wasi_failure *failure) {
-    (void)source;
-    (void)call;
-    (void)most;
-    (void)out;
-    (void)failure;
-    return WASI_CLOSED;
-}
-
 // They hold nothing: every stream of an actor may be the same one.
 static struct wasi_sink sinks[WASI_OUTPUT_COUNT] = {{write_stdout}, {write_stderr}};
-static struct wasi_source stdin_source = {read_stdin};
 
 static bool get_stdin(struct component_call *call, const struct value *args, struct value *result) {
     (void)args;
-    return wasi_add(call, (struct wasi_slot){.kind = WASI_INPUT_STREAM, .object = &stdin_source},
-                    result);
+    return wasi_add(
+        call, (struct wasi_slot){.kind = WASI_INPUT_STREAM, .number = WASI_STREAM_CLOSED}, result);
 }
 
 static bool get_stdout(struct component_call *call, const struct value *args,

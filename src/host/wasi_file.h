@@ -77,7 +77,8 @@ struct wasi_file_job {
     uint32_t path_flags, open_flags, flags;
     uint64_t offset, size;
     bool is_append;
-    uint8_t *data;  // owned; what is written, or room for `size` bytes that are read
+    bool may_be_short;  // what was written before a failure is a success of `done` bytes
+    uint8_t *data;      // owned; what is written, or room for `size` bytes that are read
     struct wasi_file_time access, modify;
 
     enum wasi_failure failure;

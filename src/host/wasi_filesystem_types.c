@@ -373,6 +373,7 @@ static bool descriptor_write(struct component_call *call, const struct value *ar
     struct wasi_file_job *job = wasi_file_job_new(wasi_file_write, file, NULL);
     give_data(job, host_bytes(&args[1]));
     job->offset = args[2].bits;
+    job->may_be_short = true;
     enum answer answer = run(call, job, result);
     uint64_t done = answer == ANSWER_GOOD ? job->done : 0;
     actor_job_unref(&job->job);

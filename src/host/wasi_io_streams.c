@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // wasi:io/streams over whatever a source or sink is (wasi.h). Nothing is buffered here: a write is
-// done when it returns, so flushing has nothing to do and check-write always permits the same.
+// done when it returns, so flushing has nothing to do and check-write always permits the same. A
+// stream is closed once an operation on it has failed.
 #include "host/wasi.h"
 
 // The bytes that check-write permits, and the most that one write takes.
@@ -31,6 +32,14 @@ static bool fail(struct component_call *call, enum wasi_outcome outcome, enum wa
     return true;
 }
 
+// A stream on which something failed takes part in nothing any more.
+static enum wasi_outcome after(struct wasi_slot *stream, enum wasi_outcome outcome) {
+    if (outcome == WASI_FAILED) {
+        stream->number = WASI_STREAM_CLOSED;
+    }
+    return outcome;
+}
+
 static bool is_ready(struct component_call *call, const struct value *stream, enum wasi_kind kind,
                      struct value *result) {
     return wasi_get(call, stream, kind) != NULL && wasi_add_pollable(call, 0, result);
@@ -42,17 +51,20 @@ static bool is_ready(struct component_call *call, const struct value *stream, en
 static enum wasi_outcome read_some(struct component_call *call, const struct value *stream,
                                    uint64_t most, struct slice *content,
                                    enum wasi_failure *failure) {
-    const struct wasi_slot *slot = wasi_get(call, stream, WASI_INPUT_STREAM);
+    struct wasi_slot *slot = wasi_get(call, stream, WASI_INPUT_STREAM);
     *content = slice_of(NULL, 0);
     if (slot == NULL) {
         return WASI_TRAPPED;
+    }
+    if (slot->number == WASI_STREAM_CLOSED) {
+        return WASI_CLOSED;
     }
     if (most == 0) {
         return WASI_DONE;
     }
     struct wasi_source *source = slot->object;
     most = most < WASI_STREAM_MOST_BYTES ? most : WASI_STREAM_MOST_BYTES;
-    return source->read(source, call, most, content, failure);
+    return after(slot, source->read(source, call, most, content, failure));
 }
 
 static bool input_read(struct component_call *call, const struct value *args,
@@ -86,15 +98,25 @@ static bool input_subscribe(struct component_call *call, const struct value *arg
 // ---- output-stream
 // -----------------------------------------------------------------------------
 
+// Whether an output-stream takes anything.
+static enum wasi_outcome look(struct component_call *call, const struct value *stream) {
+    const struct wasi_slot *slot = wasi_get(call, stream, WASI_OUTPUT_STREAM);
+    if (slot == NULL) {
+        return WASI_TRAPPED;
+    }
+    return slot->number == WASI_STREAM_CLOSED ? WASI_CLOSED : WASI_DONE;
+}
+
 static bool check_write(struct component_call *call, const struct value *args,
                         struct value *result) {
-    return wasi_get(call, &args[0], WASI_OUTPUT_STREAM) != NULL &&
-           host_ok_value(call, (struct value){.bits = WRITE_MOST}, result);
+    enum wasi_outcome outcome = look(call, &args[0]);
+    return outcome == WASI_DONE ? host_ok_value(call, (struct value){.bits = WRITE_MOST}, result)
+                                : fail(call, outcome, WASI_IO, result);
 }
 
 static enum wasi_outcome write_all(struct component_call *call, const struct value *stream,
                                    struct slice content, enum wasi_failure *failure) {
-    const struct wasi_slot *slot = wasi_get(call, stream, WASI_OUTPUT_STREAM);
+    struct wasi_slot *slot = wasi_get(call, stream, WASI_OUTPUT_STREAM);
     if (slot == NULL) {
         return WASI_TRAPPED;
     }
@@ -103,8 +125,11 @@ static enum wasi_outcome write_all(struct component_call *call, const struct val
                             content.size, (unsigned long long)WRITE_MOST);
         return WASI_TRAPPED;
     }
+    if (slot->number == WASI_STREAM_CLOSED) {
+        return WASI_CLOSED;
+    }
     struct wasi_sink *sink = slot->object;
-    return content.size == 0 ? WASI_DONE : sink->write(sink, call, content, failure);
+    return content.size == 0 ? WASI_DONE : after(slot, sink->write(sink, call, content, failure));
 }
 
 static bool answer_write(struct component_call *call, const struct value *stream,
@@ -133,7 +158,8 @@ static bool write_zeroes(struct component_call *call, const struct value *args,
 
 static bool output_flush(struct component_call *call, const struct value *args,
                          struct value *result) {
-    return wasi_get(call, &args[0], WASI_OUTPUT_STREAM) != NULL && host_ok(result);
+    enum wasi_outcome outcome = look(call, &args[0]);
+    return outcome == WASI_DONE ? host_ok(result) : fail(call, outcome, WASI_IO, result);
 }
 
 static bool output_subscribe(struct component_call *call, const struct value *args,
@@ -145,10 +171,10 @@ static bool output_splice(struct component_call *call, const struct value *args,
                           struct value *result) {
     struct slice content;
     enum wasi_failure failure = WASI_IO;
-    if (wasi_get(call, &args[0], WASI_OUTPUT_STREAM) == NULL) {
-        return false;
+    enum wasi_outcome outcome = look(call, &args[0]);
+    if (outcome == WASI_DONE) {
+        outcome = read_some(call, &args[1], args[2].bits, &content, &failure);
     }
-    enum wasi_outcome outcome = read_some(call, &args[1], args[2].bits, &content, &failure);
     if (outcome == WASI_DONE) {
         outcome = write_all(call, &args[0], content, &failure);
     }

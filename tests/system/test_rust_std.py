@@ -72,6 +72,13 @@ def test_without_the_handler_there_are_no_files(t):
     check(all(line.startswith("error ") for line in run.out.splitlines()), "errors", run)
 
 
+def test_a_stream_on_which_a_write_failed_is_closed(t):
+    """The second write does not reach the disk: the adapter makes EIO of a closed stream."""
+    run = asked(t, FILES, "far f").expect(OK)
+    first, second = run.out.strip().rsplit(" ", 1)
+    check(first.startswith("Err(") and first != second == "Err(Some(29))", "an error, then EIO", run)
+
+
 def test_time_of_a_file(t):
     asked(t, FILES + CLOCKS, "write f 1", "age f").expect(OK, out=["1 bytes", "true"])
     os.utime(path(t, "f"), (1, 1))

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,6 +129,39 @@ TEST(paths_that_are_none) {
 }
 
 // Somebody swaps a folder of the path for a link that leads out, over and over.
+// Writes 20 bytes where 10 have room.
+static struct wasi_file_job *write_too_much(struct wasi_file *file, bool may_be_short) {
+    struct wasi_file_job *job = wasi_file_job_new(wasi_file_write, file, NULL);
+    job->size = 20;
+    job->data = xcalloc(1, job->size);
+    job->may_be_short = may_be_short;
+    struct rlimit before;
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0 && signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    struct rlimit less = {.rlim_cur = 10, .rlim_max = before.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &less) == 0);
+    (void)run(job);
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    return job;
+}
+
+TEST(a_short_write_is_one_only_where_its_size_is_told) {
+    make_folder("short");
+    struct wasi_file *root = open_root("short");
+    struct wasi_file_job *open = wasi_file_job_new(wasi_file_open, root, NULL);
+    open->path = xstrdup("f");
+    open->flags = WASI_FLAG_WRITE;
+    open->open_flags = WASI_OPEN_CREATE;
+    REQUIRE(run(open) == WASI_FAILURE_COUNT);
+    struct wasi_file_job *job = write_too_much(open->opened, true);
+    EXPECT(job->failure == WASI_FAILURE_COUNT && job->done == 10);
+    actor_job_unref(&job->job);
+    job = write_too_much(open->opened, false);
+    EXPECT(job->failure == WASI_FILE_TOO_LARGE);
+    actor_job_unref(&job->job);
+    actor_job_unref(&open->job);
+    wasi_file_unref(root);
+}
+
 static _Atomic bool swapping;
 
 static void *swap(void *argument) {

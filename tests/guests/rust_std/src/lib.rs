@@ -8,7 +8,7 @@
 //!   count WORDS…                               a HashMap, whose keys are hashed with random numbers
 //!   write PATH TEXT | append PATH TEXT | fresh PATH TEXT | read PATH | lines PATH | at PATH N
 //!   list PATH | folder PATH | folders PATH | remove PATH | remove-all PATH
-//!   rename FROM TO | copy FROM TO | about PATH | cut PATH N | age PATH
+//!   rename FROM TO | copy FROM TO | about PATH | cut PATH N | age PATH | far PATH
 //!   thread | connect ADDRESS | exit N | panic TEXT
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -74,6 +74,15 @@ fn put(options: &mut OpenOptions, path: &str, text: &str) -> io::Result<String> 
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     Ok(format!("{} bytes", file.metadata()?.len()))
+}
+
+/// Two writes where no file system has room: the first fails, and with it the stream beneath. Gives
+/// the numbers of the errors, which are those of WASI preview 1.
+fn far(path: &str) -> io::Result<String> {
+    let mut file = File::create(path)?;
+    file.seek(SeekFrom::Start(i64::MAX as u64))?;
+    let mut code = || file.write(b"x").map_err(|error| error.raw_os_error());
+    Ok(format!("{:?} {:?}", code(), code()))
 }
 
 fn about(path: &str) -> io::Result<String> {
@@ -174,6 +183,7 @@ fn perform(order: &str) -> io::Result<String> {
         "clock" => clock(),
         "nap" => nap(rest),
         "count" => Ok(count(rest)),
+        "far" => far(rest),
         "thread" => thread::Builder::new()
             .spawn(|| ())
             .map(|_| "runs".to_string()),
