@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Actors from other toolchains than ours: Rust, AssemblyScript, JavaScript. The same guest in each
-(tests/guests/README.md) does the same things as an actor."""
+(tests/guests/README.md) does the same things as an actor. One in C++ uses its standard library."""
 import os
 import subprocess
 
@@ -16,7 +16,7 @@ FIRST_START_S = 900
 
 def built(folder):
     """The component of a folder that commits none: built once, and again when its source is newer."""
-    source = harness.find(folder, "*.js")
+    source = harness.find(folder, "*.cc" if folder.endswith("cpp") else "*.js")
     component = os.path.join(harness.ROOT, "build", "guests", os.path.basename(folder) + ".wasm")
     if os.path.exists(component) and os.path.getmtime(component) > os.path.getmtime(source):
         return component
@@ -153,6 +153,28 @@ def test_javascript_init_refuses(t):
 
 def test_javascript_call_and_inspect(t):
     call(t, built("tests/guests/quickjs"))
+
+
+def test_cpp_on_its_standard_library(t):
+    """Constructors before the first call, streams, files, maps, clocks; the state is a count."""
+    os.mkdir(os.path.join(t.folder, "box"))
+    blocks = HANDLERS + '[[handler]]\ntype = "filesystem"\npath = "box"\nallowed_commands = []\n'
+    run = t.run("run", t.manifest(built("tests/guests/cpp"), blocks), "--id", "a", "--request", "born",
+                "--request", "count b a b ä", "--request", "save f größer", "--request", "load f",
+                "--request", "load none", "--request", "later 20", "--request", "hello ☃",
+                "--request", "complain leise", "--request", "fail so", "--request", "born",
+                "--until-idle", limit=FIRST_START_S)
+    run.expect(REQUEST_FAILED, out=["born 1 #1", "a=1 b=2 ä=1  #2", "saved #3", "größer #4", "later #5", " #6",
+                                    " #7", "born 1 #8"],
+               err=["cannot load none", "hello, ☃", "stderr: leise", "so"])
+    with open(os.path.join(t.folder, "box", "f"), encoding="utf-8") as file:
+        check(file.read() == "größer", "on the disk")
+    t.run("chain", "verify").expect(OK)
+
+
+def test_cpp_abort_is_a_crash(t):
+    run = requests(t, built("tests/guests/cpp"), "abc", "trap")
+    run.expect(REQUEST_FAILED, out=["cba #1"], err="unreachable")
 
 
 def test_rust_counter_does_what_its_readme_says(t):
