@@ -194,7 +194,8 @@ static bool same_stamp(const struct file_stamp *a, const struct file_stamp *b) {
            a->changed_ns == b->changed_ns;
 }
 
-enum { PROGRAMS_MOST = 1024 };  // kept for those who will ask again
+// Kept for those who will ask again.
+enum { PROGRAMS_MOST = 1024, COMPONENTS_MOST = 1024 };
 
 struct cached_program {
     char *manifest_path;  // NULL: the manifest was text
@@ -257,6 +258,15 @@ static void cached_program_free(struct cached_program *cached) {
     free(cached);
 }
 
+// Guests may make up any number of names. Gives the value.
+static void *remove_oldest(struct map *map) {
+    uint32_t cursor = 0;
+    struct map_entry *first = map_next(map, &cursor);
+    void *value = first->value;
+    map_remove(map, first->key);
+    return value;
+}
+
 // `manifest_path` is NULL for a manifest that was given as text.
 static void remember_program(struct actor_system *system, const struct program_request *request,
                              struct program *program, const char *manifest_path,
@@ -280,11 +290,7 @@ static void remember_program(struct actor_system *system, const struct program_r
     pthread_mutex_lock(&system->program_lock);
     struct cached_program *old = map_remove(&system->programs, buf_slice(&key));
     if (old == NULL && system->programs.live_count >= PROGRAMS_MOST) {
-        // The oldest goes: guests may make up any number of manifests.
-        uint32_t cursor = 0;
-        struct map_entry *first = map_next(&system->programs, &cursor);
-        old = first->value;
-        map_remove(&system->programs, first->key);
+        old = remove_oldest(&system->programs);
     }
     map_add(&system->programs, buf_slice(&key), cached);
     pthread_mutex_unlock(&system->program_lock);
@@ -327,7 +333,9 @@ static enum status compile(struct actor_system *system, struct component *compon
     struct error why = {0};
     if (wasm_compiler_has(compiler, WASM_TIER_QUICK) &&
         component_compile(component, compiler, WASM_TIER_QUICK, &why) == OK) {
-        if (!wasm_compiler_never_compiles(compiler)) {
+        if (component_has_failed(component, compiler, WASM_TIER_OPTIMISED, &why)) {
+            log_line(LOG_DEBUG, "component %s has no optimised code: %s", path, why.message);
+        } else if (!wasm_compiler_never_compiles(compiler)) {
             optimiser_submit(system, component, path);
         }
         return OK;
@@ -369,6 +377,9 @@ static void remember_component(struct actor_system *system, const char *path,
     *entry = (struct cached_component){.stamp = *stamp, .component = component_ref(component)};
     pthread_mutex_lock(&system->program_lock);
     struct cached_component *old = map_remove(&system->components, slice_text(path));
+    if (old == NULL && system->components.live_count >= COMPONENTS_MOST) {
+        old = remove_oldest(&system->components);
+    }
     if (old == NULL && system->components.live_count >= PROGRAMS_MOST) {
         uint32_t cursor = 0;
         struct map_entry *first = map_next(&system->components, &cursor);

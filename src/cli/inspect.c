@@ -75,6 +75,12 @@ static void append_tier(const struct component *component, struct buf *out) {
                 buf_format(out, "// compiled: %s\n", wasm_tier_text((enum wasm_tier)tier));
                 break;
             }
+            struct error why = {0};
+            if (component_has_failed(component, compiler, (enum wasm_tier)tier, &why)) {
+                buf_format(out, "// cannot be compiled, %s (theater compile tries again):\n",
+                           wasm_tier_text((enum wasm_tier)tier));
+                comment(out, "  ", why.message);
+            }
         }
         wasm_compiler_free(compiler);
     }

@@ -156,6 +156,17 @@ bool component_is_cached(const struct component *component, const struct wasm_co
     return true;
 }
 
+bool component_has_failed(const struct component *component, const struct wasm_compiler *compiler,
+                          enum wasm_tier tier, struct error *error) {
+    for (uint32_t i = 0; i < component->module_count; i++) {
+        if (wasm_has_failed(compiler, component->modules[i], tier, error)) {
+            (void)!error_context(error, "core module %u", i);
+            return true;
+        }
+    }
+    return false;
+}
+
 enum wasm_tier component_tier(const struct component *component) {
     // Acquire: pairs with the release in compile_all.
     int tier = atomic_load_explicit(&component->tier, memory_order_acquire);

@@ -191,6 +191,9 @@ enum status component_compile_cached(struct component *component, struct wasm_co
 // Whether the cache has files for all modules in the tier; they are not read. Any thread.
 bool component_is_cached(const struct component *component, const struct wasm_compiler *compiler,
                          enum wasm_tier tier);
+// Whether a module's code of the tier could not be built by these tools: then the error says why.
+bool component_has_failed(const struct component *component, const struct wasm_compiler *compiler,
+                          enum wasm_tier tier, struct error *error);
 // The tier that new instances get; WASM_TIER_COUNT when none is complete. Any thread.
 enum wasm_tier component_tier(const struct component *component);
 

@@ -6,6 +6,7 @@
 //   <folder>/<key>.valid  what is known of a component's core modules (findings.c)
 //   <folder>/<key>.lock   held with flock while some process builds <key>.so
 //   <folder>/<key>.build  folder in which it does
+//   <folder>/<key>.failed why <key>.so could not be built: nodes do not try again by themselves
 //   <folder>/tools        versions of the tools that filled the cache, for nodes without them
 //
 // The folder holds code that this process will run, so it and the files must belong to this user
@@ -15,6 +16,7 @@
 #include "wasm/cache.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,10 +29,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "codec/crc32c.h"
+#include "codec/sha256.h"
 
 static const char magic[8] = {'t', 'h', 't', 'r', 'c', 'o', 'd', 'e'};
 enum { CHECKSUM_BYTES = 4, TRAILER_BYTES = CHECKSUM_BYTES + sizeof magic };
+enum { REASON_BYTES_MAX = 4096 };
 static const uint64_t OBJECT_BYTES_MAX = UINT64_C(1) << 30;
 
 enum status wasm_cache_check_folder(const char *folder, struct error *error) {
@@ -183,4 +188,59 @@ void wasm_cache_unlock(const char *path, int descriptor) {
     // Removed while held: whoever waits for this file sees that it is not the one of that name.
     (void)unlink(path);
     (void)close(descriptor);
+}
+
+// ---- what builds left --------------------------------------------------------------------------
+
+static void sweep_key(const char *folder, const char *key) {
+    char lock[4096], build[4096];
+    (void)snprintf(lock, sizeof lock, "%s/%s.lock", folder, key);
+    (void)snprintf(build, sizeof build, "%s/%s.build", folder, key);
+    int descriptor = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (descriptor < 0)
+        return;
+    struct stat held, present;
+    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0 || fstat(descriptor, &held) != 0 ||
+        stat(lock, &present) != 0 || held.st_ino != present.st_ino) {
+        (void)close(descriptor);
+        return;
+    }
+    (void)file_remove_tree(build, NULL);
+    wasm_cache_unlock(lock, descriptor);
+}
+
+void wasm_cache_sweep(const char *folder) {
+    DIR *listing = opendir(folder);
+    if (listing == NULL)
+        return;
+    for (struct dirent *entry; (entry = readdir(listing)) != NULL;) {
+        const char *dot = strchr(entry->d_name, '.');
+        char key[SHA256_TEXT_BYTES];
+        if (dot == NULL || dot - entry->d_name != SHA256_TEXT_BYTES - 1 ||
+            (strcmp(dot, ".build") != 0 && strcmp(dot, ".lock") != 0))
+            continue;
+        memcpy(key, entry->d_name, sizeof key - 1);
+        key[sizeof key - 1] = 0;
+        sweep_key(folder, key);
+    }
+    (void)closedir(listing);
+}
+
+// ---- failures ----------------------------------------------------------------------------------
+
+void wasm_cache_set_failure(const char *path, const char *reason) {
+    struct error ignored = {0};
+    if (reason == NULL)
+        (void)unlink(path);
+    else if (file_write_atomic(path, slice_text(reason), 0600, &ignored) != OK)
+        log_line(LOG_WARNING, "code cache: %s", ignored.message);
+}
+
+bool wasm_cache_get_failure(const char *path, struct error *error) {
+    struct bytes *reason = NULL;
+    if (access(path, F_OK) != 0 || file_read(path, REASON_BYTES_MAX, &reason, NULL) != OK)
+        return false;
+    (void)!error_set(error, ERR_INVALID, "%.*s", (int)reason->size, (const char *)reason->data);
+    bytes_unref(reason);
+    return true;
 }

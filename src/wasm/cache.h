@@ -18,5 +18,11 @@ enum status wasm_cache_store(const char *built, const char *path, struct error *
 // -1 with the error set. ERR_STOPPING when `cancel` is readable before (negative: never).
 int wasm_cache_lock(const char *path, int cancel, struct error *error) MUST_CHECK;
 void wasm_cache_unlock(const char *path, int descriptor);
+// Removes what builds that were killed left behind: folders and locks that no process holds.
+void wasm_cache_sweep(const char *folder);
+// Remembers why code could not be built, in a file of the cache; NULL forgets it.
+void wasm_cache_set_failure(const char *path, const char *reason);
+// Sets the error to the reason that is remembered, if one is: then true.
+bool wasm_cache_get_failure(const char *path, struct error *error);
 
 #endif

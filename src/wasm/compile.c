@@ -60,6 +60,8 @@ enum status wasm_compiler_new(const struct wasm_compiler_config *config, struct 
     }
     if (status == OK)
         status = wasm_toolchain_find(config, compiler->folder, &compiler->toolchain, error);
+    if (status == OK && !config->never_compile)
+        wasm_cache_sweep(compiler->folder);
     if (status == OK) {
         compiler->toolchain.cancel = eventfd(0, EFD_CLOEXEC);
         if (compiler->toolchain.cancel < 0)
@@ -156,6 +158,17 @@ static enum status not_cached(const struct wasm_compiler *compiler, enum wasm_ti
                      compiler->folder, wasm_tier_text(tier));
 }
 
+// A failure that another try with the same tools would most likely end in.
+static void remember_failure(const struct wasm_compiler *compiler, const char *key,
+                             enum status status, const struct error *error) {
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/%s.failed", compiler->folder, key);
+    if (status == OK)
+        wasm_cache_set_failure(path, NULL);
+    else if (status == ERR_INVALID || status == ERR_LIMIT || status == ERR_UNSUPPORTED)
+        wasm_cache_set_failure(path, error->message);
+}
+
 // Loads from the cache, or builds under the cross-process lock and loads.
 static enum status fill_object(struct wasm_compiler *compiler, const struct request *request,
                                struct wasm_object *object, struct error *error) {
@@ -185,8 +198,10 @@ static enum status fill_object(struct wasm_compiler *compiler, const struct requ
         return error->code;
     // Another process may have built it while we waited.
     status = wasm_cache_load(path, module, &object->handle, &object->code, NULL);
-    if (status != OK)
+    if (status != OK) {
         status = build(compiler, request, object->key, path, error);
+        remember_failure(compiler, object->key, status, error);
+    }
     if (status == OK && object->handle == NULL)
         status = wasm_cache_load(path, module, &object->handle, &object->code, error);
     wasm_cache_unlock(lock_path, lock);
@@ -308,6 +323,16 @@ bool wasm_is_cached(const struct wasm_compiler *compiler, const struct wasm_modu
     wasm_build_key(&compiler->toolchain, module, tier, key);
     (void)snprintf(path, sizeof path, "%s/%s.so", compiler->folder, key);
     return access(path, F_OK) == 0;
+}
+
+bool wasm_has_failed(const struct wasm_compiler *compiler, const struct wasm_module *module,
+                     enum wasm_tier tier, struct error *error) {
+    if (!wasm_compiler_has(compiler, tier))
+        return false;
+    char key[SHA256_TEXT_BYTES], path[4096];
+    wasm_build_key(&compiler->toolchain, module, tier, key);
+    (void)snprintf(path, sizeof path, "%s/%s.failed", compiler->folder, key);
+    return wasm_cache_get_failure(path, error);
 }
 
 struct wasm_code *wasm_code_ref(struct wasm_code *code) {

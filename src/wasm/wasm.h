@@ -193,6 +193,10 @@ enum status wasm_compile_cached(struct wasm_compiler *compiler, struct wasm_modu
 // Whether the cache has a file of the tier for the module, which is not read. Any thread.
 bool wasm_is_cached(const struct wasm_compiler *compiler, const struct wasm_module *module,
                     enum wasm_tier tier);
+// Whether the module's code of a tier could not be built by these tools: then the error says why.
+// wasm_compile tries again all the same. Any thread.
+bool wasm_has_failed(const struct wasm_compiler *compiler, const struct wasm_module *module,
+                     enum wasm_tier tier, struct error *error);
 
 // What the cache remembers of components that were valid, by their hashes (SHA-256): the findings
 // of each core module, in the order in which the component defines them. Only what this version of

@@ -105,6 +105,32 @@ def test_the_second_instance_in_a_live_node_is_optimised(t):
     check("// compiled: optimised" in shown.out, "inspect says it", shown)
 
 
+def test_a_failed_optimised_build_is_not_tried_at_each_start(t):
+    need_quick()
+    compiler = t.write("cc", '#!/bin/sh\n[ "$1" = --version ] && exec cc --version\nexit 1\n')
+    os.chmod(compiler, 0o700)
+    env = fresh(t, THEATER_CC=compiler, THEATER_LOG="debug")
+    live = t.start("run", manifest(), "--id", "c", env=env)
+    live.wait_line("stays with quick code: core module 0")
+    live.signal(signal.SIGTERM)
+    live.wait()
+    live = t.start("run", manifest(), "--id", "c", "--data", os.path.join(t.folder, "again"), env=env)
+    live.wait_line("actor c started")
+    live.signal(signal.SIGTERM)
+    run = live.wait()
+    check("has no optimised code: core module 0" in run.err, "it is known", run)
+    check("stays with quick code" not in run.err, "and not tried again", run)
+    component = os.path.join(COUNTER, "counter.wasm")
+    shown = t.run("inspect", component, env=env).expect(OK).out
+    check("// cannot be compiled, optimised" in shown and "cc failed (exit status 1)" in shown and
+          "// compiled: quick" in shown, "inspect says why", shown)
+    # When it is asked for, it is tried; and then it is no failure any more.
+    t.write("cc", '#!/bin/sh\nexec cc "$@"\n')
+    t.run("compile", component, env=env).expect(OK)
+    shown = t.run("inspect", component, env=env).expect(OK).out
+    check("cannot be compiled" not in shown and "// compiled: optimised" in shown, "good", shown)
+
+
 def test_an_unknown_level_of_the_log_is_refused(t):
     t.run("run", manifest(), *GET, env=dict(t.env(), THEATER_LOG="loud")).expect(
         USAGE, out=[], err="THEATER_LOG")

@@ -346,6 +346,64 @@ TEST(damaged_findings_are_none) {
     wasm_compiler_free(compiler);
 }
 
+// ---- failures, and what killed builds left -----------------------------------------------------
+
+TEST(a_build_that_failed_is_remembered_until_one_succeeds) {
+    char tool[256], works[256], text[1024];
+    struct error error = {0};
+    (void)snprintf(tool, sizeof tool, "%s/wasm2c", test_folder());
+    (void)snprintf(works, sizeof works, "%s/works", test_folder());
+    (void)snprintf(
+        text, sizeof text,
+        "#!/bin/sh\nif [ \"$1\" = --version ] || [ -e %s ]; then exec wasm2c \"$@\"; fi\n"
+        "echo no >m.c\n",
+        works);
+    REQUIRE_OK(file_write_atomic(tool, slice_text(text), 0700, &error), error);
+    struct wasm_compiler_config config = {.cache_folder = test_folder(), .wasm2c = tool};
+    struct wasm_compiler *compiler = NULL;
+    struct wasm_module *module = wat_module(seven);
+    struct wasm_code *code = NULL;
+    REQUIRE_OK(wasm_compiler_new(&config, &compiler, &error), error);
+    EXPECT(!wasm_has_failed(compiler, module, WASM_TIER_OPTIMISED, &error));
+    EXPECT(wasm_compile(compiler, module, WASM_TIER_OPTIMISED, &code, &error) == ERR_INVALID);
+    struct error why = {0};
+    EXPECT(wasm_has_failed(compiler, module, WASM_TIER_OPTIMISED, &why));
+    EXPECT_TEXT(why.message, error.message);
+    error_clear(&error);
+    REQUIRE_OK(file_write_atomic(works, slice_text(""), 0600, &error), error);
+    REQUIRE_OK(wasm_compile(compiler, module, WASM_TIER_OPTIMISED, &code, &error), error);
+    EXPECT(!wasm_has_failed(compiler, module, WASM_TIER_OPTIMISED, &error));
+    wasm_code_unref(code);
+    wasm_module_unref(module);
+    wasm_compiler_free(compiler);
+}
+
+TEST(what_killed_builds_left_is_removed_and_what_lives_stays) {
+    static const char dead[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    static const char live[] = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+    const char *folder = test_folder();
+    char paths[5][512];
+    struct error error = {0};
+    (void)snprintf(paths[0], sizeof paths[0], "%s/%s.build", folder, dead);
+    (void)snprintf(paths[1], sizeof paths[1], "%s/%s.lock", folder, dead);
+    (void)snprintf(paths[2], sizeof paths[2], "%s/%s.build", folder, live);
+    (void)snprintf(paths[3], sizeof paths[3], "%s/%s.lock", folder, live);
+    (void)snprintf(paths[4], sizeof paths[4], "%s/%s.build/m.c", folder, dead);
+    REQUIRE(mkdir(paths[0], 0700) == 0 && mkdir(paths[2], 0700) == 0);
+    REQUIRE_OK(file_write_atomic(paths[1], slice_text(""), 0600, &error), error);
+    REQUIRE_OK(file_write_atomic(paths[4], slice_text("x"), 0600, &error), error);
+    int held = wasm_cache_lock(paths[3], -1, &error);
+    REQUIRE(held >= 0);
+    wasm_compiler_free(compiler_in(folder, true));
+    EXPECT(access(paths[0], F_OK) == 0);  // a node that never compiles leaves the cache alone
+    wasm_compiler_free(compiler_in(folder, false));
+    EXPECT(access(paths[0], F_OK) != 0 && access(paths[1], F_OK) != 0);
+    EXPECT(access(paths[2], F_OK) == 0 && access(paths[3], F_OK) == 0);
+    wasm_cache_unlock(paths[3], held);
+    wasm_compiler_free(compiler_in(folder, false));
+    EXPECT(access(paths[2], F_OK) != 0 && access(paths[3], F_OK) != 0);
+}
+
 int main(void) {
     return test_main();
 }
