@@ -4,47 +4,81 @@
 
 #include <assert.h>
 
-// Size of the sequence at `at`, 0 when it is not well-formed. The range of the second byte is what
-// keeps out overlong forms (E0, F0), surrogates (ED) and values above U+10FFFF (F4).
-static size_t sequence_size(const uint8_t *at, size_t left) {
-    uint8_t lead = at[0], low = 0x80, high = 0xBF;
-    size_t size;
+// Begins a character by its first byte: false when none begins so. The range of the second byte is
+// what keeps out overlong forms (E0, F0), surrogates (ED) and values above U+10FFFF (F4).
+static bool begin_character(struct utf8_stream *stream, uint8_t lead) {
     if (lead < 0x80) {
-        return 1;
+        stream->left = 0;
     } else if (lead >= 0xC2 && lead <= 0xDF) {
-        size = 2;
+        stream->left = 1;
     } else if (lead >= 0xE0 && lead <= 0xEF) {
-        size = 3;
-        low = lead == 0xE0 ? 0xA0 : low;
-        high = lead == 0xED ? 0x9F : high;
+        stream->left = 2;
     } else if (lead >= 0xF0 && lead <= 0xF4) {
-        size = 4;
-        low = lead == 0xF0 ? 0x90 : low;
-        high = lead == 0xF4 ? 0x8F : high;
+        stream->left = 3;
     } else {
-        return 0;
+        return false;
     }
-    if (left < size || at[1] < low || at[1] > high) {
-        return 0;
+    stream->low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+    stream->high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+    return true;
+}
+
+static bool continue_character(struct utf8_stream *stream, uint8_t byte) {
+    if (byte < stream->low || byte > stream->high) {
+        return false;
     }
-    for (size_t i = 2; i < size; i++) {
-        if ((at[i] & 0xC0U) != 0x80U) {
-            return 0;
+    stream->left--;
+    stream->low = 0x80;
+    stream->high = 0xBF;
+    return true;
+}
+
+// Most text is ASCII: eight bytes at a time.
+static bool is_eight_ascii(struct slice text, size_t at) {
+    uint64_t eight;
+    if (text.size - at < sizeof eight) {
+        return false;
+    }
+    memcpy(&eight, text.data + at, sizeof eight);
+    return (eight & UINT64_C(0x8080808080808080)) == 0;
+}
+
+bool utf8_stream_add(struct utf8_stream *stream, struct slice piece) {
+    size_t at = 0;
+    while (at < piece.size) {
+        if (stream->left == 0 && is_eight_ascii(piece, at)) {
+            at += sizeof(uint64_t);
+            continue;
         }
+        bool is_valid = stream->left == 0 ? begin_character(stream, piece.data[at])
+                                          : continue_character(stream, piece.data[at]);
+        if (!is_valid) {
+            return false;
+        }
+        at++;
     }
-    return size;
+    return true;
+}
+
+// Size of the sequence at `at`, 0 when it is not well-formed.
+static size_t sequence_size(const uint8_t *at, size_t left) {
+    struct utf8_stream stream = {0};
+    if (!begin_character(&stream, at[0])) {
+        return 0;
+    }
+    size_t size = 1;
+    while (stream.left > 0 && size < left && continue_character(&stream, at[size])) {
+        size++;
+    }
+    return stream.left == 0 ? size : 0;
 }
 
 size_t utf8_valid_prefix(struct slice text) {
     size_t at = 0;
     while (at < text.size) {
-        uint64_t eight;
-        if (text.size - at >= sizeof eight) {  // most text is ASCII: eight bytes at a time
-            memcpy(&eight, text.data + at, sizeof eight);
-            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
-                at += sizeof eight;
-                continue;
-            }
+        if (is_eight_ascii(text, at)) {
+            at += sizeof(uint64_t);
+            continue;
         }
         size_t size = sequence_size(text.data + at, text.size - at);
         if (size == 0) {

@@ -50,6 +50,43 @@ TEST(malformed_sequences_are_found_where_they_begin) {
     EXPECT(utf8_is_valid(slice_of(NULL, 0)));
 }
 
+// What comes byte by byte is refused at the byte after which nothing could make it valid.
+TEST(a_stream_agrees_with_the_whole) {
+    static const uint8_t interesting[] = {'a',  0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0,
+                                          0xBF, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xED,
+                                          0xEF, 0xF0, 0xF1, 0xF4, 0xF5, 0xFF};
+    enum { CHOICES = COUNT_OF(interesting), LENGTH = 4 };
+    for (size_t n = 0; n < (size_t)CHOICES * CHOICES * CHOICES * CHOICES; n++) {
+        uint8_t text[LENGTH];
+        struct utf8_stream stream = {0}, whole = {0};
+        size_t taken = 0, rest = n;
+        for (size_t i = 0; i < LENGTH; i++, rest /= CHOICES) {
+            text[i] = interesting[rest % CHOICES];
+        }
+        while (taken < LENGTH && utf8_stream_add(&stream, slice_of(text + taken, 1))) {
+            taken++;
+        }
+        bool is_valid = taken == LENGTH && utf8_stream_is_complete(&stream);
+        bool is_begun = utf8_stream_add(&whole, slice_of(text, LENGTH));
+        // Whatever was taken can be completed: by one of these ends.
+        bool can_end = false;
+        static const char *const ends[] = {"",         "\x80",         "\x90",
+                                           "\xA0",     "\x80\x80",     "\x90\x80",
+                                           "\xA0\x80", "\x80\x80\x80", "\x90\x80\x80"};
+        for (size_t i = 0; i < COUNT_OF(ends) && !can_end; i++) {
+            uint8_t ended[LENGTH + 3];
+            memcpy(ended, text, taken);
+            memcpy(ended + taken, ends[i], strlen(ends[i]));
+            can_end = utf8_is_valid(slice_of(ended, taken + strlen(ends[i])));
+        }
+        if (is_valid != utf8_is_valid(slice_of(text, LENGTH)) || is_begun != (taken == LENGTH) ||
+            !can_end) {
+            test_report(__FILE__, __LINE__, "%x %x %x %x", text[0], text[1], text[2], text[3]);
+            return;
+        }
+    }
+}
+
 int main(void) {
     return test_main();
 }
