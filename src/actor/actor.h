@@ -43,6 +43,10 @@ typedef enum status (*actor_resolve_fn)(const struct manifest *manifest,
 typedef enum status (*actor_resolve_resource_fn)(const struct component_resource *resource,
                                                  struct component_host_resource *out,
                                                  struct error *error);
+// An instance of an actor was made, and its init is called next: what the manifest alone asks the
+// host for begins. May wait (actor_run_job); an error ends the start with its text. On the actor's
+// fiber.
+typedef enum status (*actor_instance_made_fn)(struct actor *actor, struct error *error);
 // The instance of an actor is gone, and with it all that the guest held: what the host room keeps
 // for it (actor_host_data) ends too. On the actor's worker, outside of a turn.
 typedef void (*actor_instance_ended_fn)(struct actor *actor);
@@ -61,6 +65,7 @@ struct actor_config {
     struct wasm_compiler *compiler;  // borrowed
     actor_resolve_fn resolve;
     actor_resolve_resource_fn resolve_resource;  // NULL: the host has no resource types
+    actor_instance_made_fn instance_made;        // may be NULL
     actor_instance_ended_fn instance_ended;      // may be NULL
     void *host;  // for the host room, see actor_host; borrowed until actor_system_free
     // Calls run(argument) on a thread that may block, later; any thread. NULL: on the worker.

@@ -102,12 +102,23 @@ void turn_caches_free(struct actor_system *system) {
 // ---- on the fiber
 // ------------------------------------------------------------------------------------
 
+static void instantiate(struct turn *turn) {
+    struct actor *actor = turn->actor;
+    actor_instance_made_fn made = actor->system->config.instance_made;
+    turn->outcome = component_instantiate(actor->program->linked, actor, &actor->budget,
+                                          &actor->instance, &turn->error);
+    // What exists for one call alone serves nobody.
+    if (turn->outcome == COMPONENT_DONE && made != NULL && actor->program->call == NULL &&
+        made(actor, &turn->error) != OK) {
+        turn->outcome = COMPONENT_TRAPPED;
+    }
+}
+
 static void turn_main(void *argument) {
     struct turn *turn = argument;
     struct actor *actor = turn->actor;
     if (turn->is_instantiation) {
-        turn->outcome = component_instantiate(actor->program->linked, actor, &actor->budget,
-                                              &actor->instance, &turn->error);
+        instantiate(turn);
     } else {
         const struct program *program = actor->program;
         const struct value *args = program->call != NULL ? program->call->args : turn->args;

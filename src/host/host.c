@@ -5,6 +5,7 @@
 #include "codec/utf8.h"
 #include "host/http_framework.h"
 #include "host/wasi_http.h"
+#include "host/websocket.h"
 
 static const struct host_interface *const interfaces[] = {
     &host_runtime,
@@ -64,6 +65,8 @@ void host_instance_ended(struct actor *actor) {
     host_folders_release(&state->folders, actor);
     web_release(state->web);
     state->web = NULL;
+    websockets_end(state->websockets);
+    state->websockets = NULL;
 }
 
 struct slice host_bytes(const struct value *value) {

@@ -11,8 +11,8 @@
 
 #include "actor/actor.h"
 
-struct io_http_client;
 struct http_common;
+struct io_http_client;
 struct io_loop;
 
 enum { HOST_SHAPES = 2 };
@@ -61,6 +61,8 @@ bool host_is_missing(const struct component_host_func *function);
 // An actor_resolve_resource_fn: ERR_UNSUPPORTED for types that are not of WASI.
 enum status host_resolve_resource(const struct component_resource *resource,
                                   struct component_host_resource *out, struct error *error);
+// An actor_instance_made_fn: starts the servers that the manifest asks for (websocket_server.c).
+enum status host_instance_made(struct actor *actor, struct error *error);
 // An actor_instance_ended_fn: releases the WASI resources of the actor.
 void host_instance_ended(struct actor *actor);
 

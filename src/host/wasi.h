@@ -84,7 +84,8 @@ struct host_state {
     struct wasi_table table;  // the rest ends with the instance
     struct wasi_lines lines;
     struct host_folders folders;
-    struct web *web;  // owned: the HTTP servers (http_framework.h); NULL: none
+    struct web *web;                // owned: the HTTP servers (http_framework.h); NULL: none
+    struct websockets *websockets;  // owned: of the instance (websocket.h); NULL: it has none
 };
 // Made on first use; owned by the actor.
 struct host_state *host_state_of(struct actor *self);

@@ -261,6 +261,7 @@ static enum status open_parts(struct node *node, const struct node_config *confi
                                       .compiler = node->compiler,
                                       .resolve = host_resolve,
                                       .resolve_resource = host_resolve_resource,
+                                      .instance_made = host_instance_made,
                                       .instance_ended = host_instance_ended,
                                       .host = &node->services,
                                       .keep = node->services.store != NULL ? keep : NULL,

@@ -232,7 +232,7 @@ TEST(errors_of_handler_blocks) {
     EXPECT_ERROR(HEAD "[[handler]]\ntype = \"websocket-server\"\n",
                  "handler.websocket-server.port is missing");
     EXPECT_ERROR(HEAD "[[handler]]\ntype = \"websocket-server\"\nport = 65536\n",
-                 "must be from 1 to 65535");
+                 "must be from 0 to 65535");
     EXPECT_ERROR(HEAD
                  "[[handler]]\ntype = \"timing\"\nmin_sleep_duration = 9\n"
                  "max_sleep_duration = 8\n",
