@@ -2,10 +2,11 @@
 // A test actor with HTTP servers. Its initial state says what it serves, commands with ';' between
 // them; the same commands may come as requests later. Words are separated by one blank:
 //
-//   create PORT [HOST [CERT KEY]]   PORT 0: any; the server made last is the one meant by all
-//   others start | stop | destroy | info route METHOD PATH               answered as described
-//   below unroute ID | middleware PATH | unmiddleware ID | sleep MS many COUNT so many routes
-//   /many/N
+//   create PORT [HOST [CERT KEY]]   PORT 0: any; the others below mean the server made last
+//   start | stop | destroy | info
+//   route METHOD PATH               answered as described below
+//   unroute ID | middleware PATH | unmiddleware ID | sleep MS
+//   many COUNT                      so many routes /many/N
 //
 // What a request is answered depends on the first segment of its path:
 //   /hello      13 bytes                      /echo      the request's body
