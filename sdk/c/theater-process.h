@@ -17,7 +17,7 @@ struct theater_process_config {
     struct theater_bytes program;
     const struct theater_bytes *arguments;
     size_t argument_count;
-    struct theater_bytes cwd;  // none: the folder of the manifest's choice
+    struct theater_bytes cwd;  // none: the first of allowed_paths, else the manifest's folder
     const struct theater_environment_entry { struct theater_bytes name, value; } * environment;
     size_t environment_count;
     uint32_t buffer_size;
@@ -40,6 +40,8 @@ void theater__import_os_spawn(const uint8_t *, size_t, const void *, size_t, int
                               uint64_t, void *);
 THEATER__IMPORT("process", "os-write-stdin")
 void theater__import_os_write_stdin(uint64_t, const uint8_t *, size_t, void *);
+THEATER__IMPORT("process", "os-close-stdin")
+void theater__import_os_close_stdin(uint64_t, void *);
 THEATER__IMPORT("process", "os-status") void theater__import_os_status(uint64_t, void *);
 THEATER__IMPORT("process", "os-signal") void theater__import_os_signal(uint64_t, uint32_t, void *);
 THEATER__IMPORT("process", "os-kill") void theater__import_os_kill(uint64_t, void *);
@@ -68,6 +70,13 @@ THEATER__INTERNAL struct theater_outcome theater__os_write_stdin(uint64_t pid,
 }
 #define theater_os_write_stdin(pid, text, written) \
     theater__os_write_stdin(pid, theater_text(text), written)
+
+// The program reads what was written, and then the end.
+THEATER__INTERNAL struct theater_outcome theater_os_close_stdin(uint64_t pid) {
+    struct theater__result_area area;
+    theater__import_os_close_stdin(pid, &area);
+    return theater__done(&area);
+}
 
 THEATER__INTERNAL struct theater_outcome theater_os_status(uint64_t pid,
                                                            struct theater_process_status *status) {

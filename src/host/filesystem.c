@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // theater:simple/filesystem: files beneath the folder of the handler block. Each function finds
-// where its path lies (folder.h) and has the work done as a job; running commands is not here.
+// where its path lies (folder.h) and has the work done as a job; running commands is in
+// filesystem_command.c.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -12,12 +12,14 @@ static const struct host_interface *const interfaces[] = {
     &host_message_server,
     &host_supervisor,
     &host_timing,
+    &host_process,
     &host_random,
     &host_http_client,
     &host_store,
     &host_environment,
     &host_filesystem,
     &host_http_framework,
+    &host_filesystem_command,
     &wasi_cli_environment,
     &wasi_cli_exit,
     &wasi_cli_stderr,
@@ -60,6 +62,7 @@ struct host_state *host_state_of(struct actor *self) {
 
 void host_instance_ended(struct actor *actor) {
     struct host_state *state = host_state_of(actor);
+    host_children_release(state);
     wasi_lines_release(&state->lines, actor);
     wasi_table_release(&state->table);
     host_folders_release(&state->folders, actor);

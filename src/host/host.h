@@ -14,6 +14,8 @@
 struct http_common;
 struct io_http_client;
 struct io_loop;
+struct io_pool;
+struct io_processes;
 
 enum { HOST_SHAPES = 2 };
 
@@ -22,8 +24,10 @@ enum { HOST_SHAPES = 2 };
 struct host_services {
     struct io_loop *loop;
     struct io_http_client *http_client;
-    struct store *store;       // NULL: this node has none
-    struct http_common *http;  // what HTTP servers share
+    struct store *store;             // NULL: this node has none
+    struct http_common *http;        // what HTTP servers share
+    struct io_pool *pool;            // where what may block is done
+    struct io_processes *processes;  // programs that actors start
 };
 
 struct host_function {
@@ -43,12 +47,14 @@ extern const struct host_interface host_runtime;
 extern const struct host_interface host_message_server;
 extern const struct host_interface host_supervisor;
 extern const struct host_interface host_timing;
+extern const struct host_interface host_process;
 extern const struct host_interface host_random;
 extern const struct host_interface host_http_client;
 extern const struct host_interface host_store;
 extern const struct host_interface host_environment;
 extern const struct host_interface host_filesystem;
 extern const struct host_interface host_http_framework;
+extern const struct host_interface host_filesystem_command;
 
 // An actor_resolve_fn (actor/actor.h): ERR_UNSUPPORTED names an interface or function that is not
 // provided; ERR_INVALID shows both signatures when the component declares another shape.

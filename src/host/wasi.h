@@ -86,7 +86,11 @@ struct host_state {
     struct host_folders folders;
     struct web *web;                // owned: the HTTP servers (http_framework.h); NULL: none
     struct websockets *websockets;  // owned: of the instance (websocket.h); NULL: it has none
+    struct child *children;         // process.h, newest first
+    uint64_t last_child;            // number of the newest program: lasts as long as the actor
 };
+// Ends the programs of the actor. On its worker.
+void host_children_release(struct host_state *state);
 // Made on first use; owned by the actor.
 struct host_state *host_state_of(struct actor *self);
 

@@ -392,7 +392,7 @@ const struct handler_row handler_rows[HANDLER_TYPE_COUNT] = {
     [HANDLER_FILESYSTEM] = {"filesystem", BLOCK("filesystem", filesystem_fields),
                             PERMISSION_FILE_SYSTEM, true},
     [HANDLER_TIMING] = {"timing", BLOCK("timing", timing_fields), PERMISSION_TIMING, true},
-    [HANDLER_PROCESS] = {"process", BLOCK("process", process_fields), PERMISSION_PROCESS, false},
+    [HANDLER_PROCESS] = {"process", BLOCK("process", process_fields), PERMISSION_PROCESS, true},
     [HANDLER_ENVIRONMENT] = {"environment", BLOCK("environment", environment_fields),
                              PERMISSION_ENVIRONMENT, true},
     [HANDLER_RANDOM] = {"random", BLOCK("random", random_fields), PERMISSION_RANDOM, true},

@@ -15,6 +15,7 @@
 #include "io/http_server.h"
 #include "io/loop.h"
 #include "io/pool.h"
+#include "io/process.h"
 #include "node/reference.h"
 #include "wasm/wasm.h"
 
@@ -238,6 +239,7 @@ static enum status open_parts(struct node *node, const struct node_config *confi
         status = io_pool_new(0, &node->files, error);
     }
     if (status == OK) {
+        node->services.pool = node->files;
         status = io_loop_new(&node->services.loop, error);
     }
     if (status == OK) {
@@ -251,6 +253,7 @@ static enum status open_parts(struct node *node, const struct node_config *confi
     if (status == OK) {
         struct http_common_config http = {.loop = node->services.loop, .env = env_system()};
         node->services.http = http_common_new(&http);
+        node->services.processes = io_processes_new(node->services.loop, NULL, 0);
     }
     if (status == OK) {
         struct actor_config actors = {.env = env_system(),
@@ -321,6 +324,9 @@ enum status node_close(struct node *node, struct error *error) {
         io_http_client_free(node->services.http_client);
     }
     // What actors left behind wakes nobody any more, but may still refer to them.
+    if (node->services.processes != NULL) {
+        io_processes_stop(node->services.processes);
+    }
     if (node->services.loop != NULL) {
         io_loop_free(node->services.loop);
     }
@@ -330,6 +336,7 @@ enum status node_close(struct node *node, struct error *error) {
     if (node->files != NULL) {
         io_pool_free(node->files);
     }
+    io_processes_free(node->services.processes);
     if (node->sched != NULL) {
         sched_free(node->sched);
     }
