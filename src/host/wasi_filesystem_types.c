@@ -18,7 +18,7 @@ enum { PATH_MOST_BYTES = 4095 };
 enum answer { ANSWER_GOOD, ANSWER_FAILED, ANSWER_TRAPPED };
 
 // error(code)
-static bool fail(struct component_call *call, enum wasi_failure failure, struct value *result) {
+static bool give(struct component_call *call, enum wasi_failure failure, struct value *result) {
     struct value *code = host_alloc(call, 1, sizeof *code);
     if (code == NULL) {
         return false;
@@ -26,6 +26,16 @@ static bool fail(struct component_call *call, enum wasi_failure failure, struct 
     *code = (struct value){.which = (uint32_t)failure};
     *result = (struct value){.items = code, .which = 1};
     return true;
+}
+
+// The same for what was refused before the system was asked: what the actor may not do is recorded.
+static bool fail(struct component_call *call, enum wasi_failure failure, struct value *result) {
+    if (failure == WASI_ACCESS || failure == WASI_READ_ONLY || failure == WASI_NOT_PERMITTED) {
+        struct error error = {0};
+        (void)actor_denied(host_self(call), PERMISSION_FILE_SYSTEM, &error, "%s",
+                           wasi_failure_name(failure));
+    }
+    return give(call, failure, result);
 }
 
 enum wasi_outcome wasi_file_run(struct component_call *call, struct wasi_file_job *job,
@@ -46,7 +56,11 @@ static enum answer run(struct component_call *call, struct wasi_file_job *job,
         case WASI_DONE:
             return ANSWER_GOOD;
         case WASI_FAILED:
-            return fail(call, failure, result) ? ANSWER_FAILED : ANSWER_TRAPPED;
+            // What the jail refuses is a denial; what the system refuses the node is not.
+            return (failure == WASI_NOT_PERMITTED ? fail(call, failure, result)
+                                                  : give(call, failure, result))
+                       ? ANSWER_FAILED
+                       : ANSWER_TRAPPED;
         case WASI_CLOSED:
         case WASI_TRAPPED:
             break;

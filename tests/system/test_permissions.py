@@ -70,6 +70,17 @@ def test_whom_an_actor_may_not_address_it_cannot_find_out(t):
     check(len(denials(t, "a")) == 2, "both are recorded", denials(t, "a"))
 
 
+def test_a_manifest_out_of_reach_is_a_denial(t):
+    t.probe(file="outside.toml")
+    os.makedirs(os.path.join(t.folder, "inner"))
+    shutil.copy(harness.guest("probe/probe.wasm"), os.path.join(t.folder, "inner", "probe.wasm"))
+    parent = t.probe(file="inner/parent.toml")
+    run = t.requests(parent, "spawn ../outside.toml", "spawn missing.toml").expect(REQUEST_FAILED)
+    check("permission denied: it lies outside the folder of the manifest" in run.err, "why", run)
+    found = denials(t, "a")
+    check(len(found) == 1 and found[0]["2"] == "supervisor.spawn", "recorded, once", found)
+
+
 # ---- down the tree ---------------------------------------------------------------------------------
 
 def tree(t, top="", middle="", bottom="", leaf="probe"):

@@ -255,6 +255,9 @@ def test_without_write_nothing_is_changed(t):
     check(lines[:2] == ["x", "a sub"], "it is read", run)
     check(set(lines[2:]) == {"errno EROFS"} and len(lines) == 2 + len(denied), "and no more", run)
     check(sorted(os.listdir(os.path.join(t.folder, "box"))) == ["a", "sub"], "nothing changed")
+    events = [event["data"] for event in t.events("a") if event["type"] == "permission-denied"]
+    check(len(events) == len(denied) and {event["3"] for event in events} == {"read-only"},
+          "each is recorded", events)
 
 
 def test_without_read_nothing_is_seen(t):
