@@ -351,6 +351,9 @@ static bool strip_authority(struct http_parser *parser, struct http_request *req
         size++;
     }
     struct slice host = http_request_header(request, "host");
+    if (size == 0) {
+        return refuse(parser, 400, "the target names no host");
+    }
     if (host.size != size ||
         strncasecmp((const char *)host.data, (const char *)rest.data, size) != 0) {
         return refuse(parser, 400, "Host and the target name different hosts");

@@ -110,7 +110,7 @@ void http_common_free(struct http_common *common) {
 void http_server_default_limits(struct http_server_limits *limits) {
     *limits = (struct http_server_limits){
         .request = {.head_bytes = 32 * 1024, .header_count = 100, .body_bytes = 100 << 20},
-        .connections = 1024,
+        .connections = 1000,
         .header_timeout_ms = 10000,
         .body_timeout_ms = 30000,
         .idle_timeout_ms = 60000,

@@ -42,7 +42,7 @@ struct http_server_limits {
     uint32_t idle_timeout_ms;    // between two requests
     uint32_t write_timeout_ms;   // without the client taking a byte of an answer
 };
-// The defaults: 32 KiB and 100 fields of header, 100 MiB of body, 1024 connections, 10 s for the
+// The defaults: 32 KiB and 100 fields of header, 100 MiB of body, 1000 connections, 10 s for the
 // header fields, 30 s for a body, 60 s idle, 30 s for taking an answer.
 void http_server_default_limits(struct http_server_limits *limits);
 

@@ -292,7 +292,7 @@ static const struct field http_framework_fields[] = {
     LIST("allowed_methods", http_framework.allowed_methods, ITEMS_METHODS, "Methods it may serve."),
     NUMBER("max_request_size", http_framework.max_request_size, 0, GIB, 100 * MIB,
            "Bytes of a request's body."),
-    NUMBER("max_connections", http_framework.max_connections, 1, 1000000, 1024,
+    NUMBER("max_connections", http_framework.max_connections, 1, 1000000, 1000,
            "Connections of each server at a time; more are answered 503."),
     NUMBER("header_timeout", http_framework.header_timeout, 1, DAY_MS, 10000,
            "Milliseconds for the header of a request."),

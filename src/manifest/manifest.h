@@ -125,7 +125,7 @@ struct manifest_handler {
         struct {
             struct manifest_list allowed_routes, allowed_methods;
             uint64_t max_request_size;  // 100 MiB
-            uint64_t max_connections;   // 1024, of each server
+            uint64_t max_connections;   // 1000, of each server
             uint64_t header_timeout;    // 10000 ms
             uint64_t body_timeout;      // 30000 ms
             uint64_t idle_timeout;      // 60000 ms

@@ -73,6 +73,8 @@ static const struct {
     {"GET http://a/b HTTP/1.1\r\n" HOST "\r\n", 0, "GET /b []\n"},
     {"GET http://a HTTP/1.1\r\n" HOST "\r\n", 0, "GET / []\n"},
     {"GET http://b/ HTTP/1.1\r\n" HOST "\r\n", 400, ""},
+    {"GET http:///b HTTP/1.0\r\n\r\n", 400, ""},
+    {"GET http://b/ HTTP/1.0\r\n\r\n", 400, ""},
     {"OPTIONS * HTTP/1.1\r\n" HOST "\r\n", 0, "OPTIONS * []\n"},
     {"PROPFIND /dav HTTP/1.1\r\n" HOST "\r\n", 0, "PROPFIND /dav []\n"},
     // An upgrade that nobody takes is a request like any other.
