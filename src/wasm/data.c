@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Active data segments: copied from the module's bytes into each new instance, not part of its
-// code. So guests that share an engine and differ in their data (JavaScript, Python) share one
-// compiled object, and the compilers never see megabytes of data.
+// Active data segments, and the initial values of mutable globals that are constants: copied from
+// the module's bytes into each new instance, not part of its code. So guests that share an engine
+// and differ in their data (JavaScript, Python) share one compiled object, and the compilers never
+// see megabytes of data.
 #include <assert.h>
 #include <stdlib.h>
 
@@ -27,17 +28,17 @@ static uint32_t global_value(const struct constants *constants, uint32_t index) 
     return value;
 }
 
-static uint32_t read_signed(struct reader *r) {
-    uint32_t value = 0;
+static uint64_t read_signed(struct reader *r) {
+    uint64_t value = 0;
     int shift = 0;
     uint8_t byte;
     do {
         byte = reader_byte(r);
-        value |= (uint32_t)(byte & 0x7f) << shift;
+        value |= (uint64_t)(byte & 0x7f) << shift;
         shift += 7;
     } while ((byte & 0x80) != 0);
-    if (shift < 32 && (byte & 0x40) != 0)
-        value |= UINT32_MAX << shift;
+    if (shift < 64 && (byte & 0x40) != 0)
+        value |= UINT64_MAX << shift;
     return value;
 }
 
@@ -54,8 +55,8 @@ static uint32_t evaluate(const struct constants *constants, const struct wasm_se
         uint8_t opcode = reader_byte(&r);
         if (opcode == 0x41 || opcode == 0x23) {
             assert(count < VALUES_MAX);
-            values[count++] =
-                opcode == 0x41 ? read_signed(&r) : global_value(constants, reader_u32(&r));
+            values[count++] = opcode == 0x41 ? (uint32_t)read_signed(&r)
+                                             : global_value(constants, reader_u32(&r));
             continue;
         }
         if (opcode == 0x0b)
@@ -96,6 +97,27 @@ static struct wasm_memory *memory_at(const struct wasm_instance *instance, uint3
     if (index < imported)
         return instance->imports[code->memory_imports[index]].of.memory;
     return code->native->memories[index - imported](instance->native);
+}
+
+void wasm_data_set_globals(struct wasm_instance *instance) {
+    const struct wasm_module *module = instance->code->module;
+    const wasm_rt_get *get = instance->code->native->globals;
+    for (uint32_t i = 0; i < module->body->globals.count && *get != NULL; i++) {
+        if (!wasm_global_is_data(module, i))
+            continue;
+        const struct wasm_segment *segment = &module->body->globals.segment[i];
+        // i32.const or i64.const, and the value.
+        struct reader r = {.data = module->binary.data,
+                           .at = segment->expression + 1,
+                           .end = segment->expression_end};
+        uint64_t value = read_signed(&r);
+        uint32_t low = (uint32_t)value;
+        void *place = (*get++)(instance->native);
+        if (segment->type == WASM_I32)
+            memcpy(place, &low, sizeof low);
+        else
+            memcpy(place, &value, sizeof value);
+    }
 }
 
 bool wasm_data_copy(struct wasm_instance *instance) {

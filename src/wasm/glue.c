@@ -292,6 +292,15 @@ static void put_hidden(const struct wasm_module *module, const struct form *form
     for (uint32_t i = memories->imported; i < memories->count; i++)
         buf_format(out, "    theater_get_%u,\n", wasm_memory_export(module, i));
     buf_append_text(out, "    0};\n");
+    const struct wasm_segments *globals = &module->body->globals;
+    for (uint32_t i = 0; i < globals->count; i++)
+        if (wasm_global_is_data(module, i) && wasm_global_export(module, i) >= module->export_count)
+            put_get(out, form, wasm_global_export(module, i));
+    buf_append_text(out, "static const wasm_rt_get theater_globals[] = {\n");
+    for (uint32_t i = 0; i < globals->count; i++)
+        if (wasm_global_is_data(module, i))
+            buf_format(out, "    theater_get_%u,\n", wasm_global_export(module, i));
+    buf_append_text(out, "    0};\n");
     if (module->body->has_start)
         buf_format(out, "static void theater_start(void *instance) {\n    %s%u(instance);\n}\n",
                    form->export, wasm_start_export(module));
@@ -330,7 +339,7 @@ static void put_code(const struct wasm_module *module, const struct form *form, 
                "theater_wasm_code = {\n"
                "    %u, %u, %u, sizeof(%s), theater_load, theater_instantiate,\n"
                "    theater_release, theater_exports, theater_adapters, theater_memories, "
-               "theater_start};\n",
+               "theater_globals, theater_start};\n",
                WASM_RT_ABI, module->import_count, module->export_count, form->instance);
 }
 

@@ -155,6 +155,7 @@ static bool start(struct wasm_context *context, void *instance) {
     wasm_guest_enter(context);
     native->instantiate(starting->native, starting->native_imports);
     wasm_guest_leave(context);
+    wasm_data_set_globals(starting);
     if (!wasm_data_copy(starting))
         wasm_trap_jump(context, WASM_TRAP_MEMORY_BOUNDS, false);
     if (native->start != NULL) {

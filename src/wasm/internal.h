@@ -116,13 +116,14 @@ enum wabt_version {
 // ---- normalise.c -----------------------------------------------------------------------------
 
 // Appends to `out` the module without custom sections and without the content of active data
-// segments (data.c copies it into each instance), its imports renamed to "i" "0", "1", … and its
-// exports to "e0", "e1", …, where an item exported again is left out (glue uses the first). The
-// memories it defines and its start function are exported in any case (wasm_memory_export,
-// wasm_start_export).
+// segments and without the values of some globals (data.c gives both to each instance), its imports
+// renamed to "i" "0", "1", … and its exports to "e0", "e1", …, where an item exported again is left
+// out (glue uses the first). The memories it defines, those globals and its start function are
+// exported in any case (wasm_memory_export, wasm_global_export, wasm_start_export).
 void wasm_normalise(const struct wasm_module *module, enum wabt_version version, struct buf *out);
 // A digest of all that wasm_normalise reads, SHA256_BYTES: equal ones have equal normalised forms.
-// What differs in the content of active data only is equal. Any thread.
+// What differs in the content of active data, or in the values of those globals, only is equal. Any
+// thread.
 const uint8_t *wasm_module_digest(const struct wasm_module *module);
 // For each export the first one of the same item (itself if it is the first). Gives an array of
 // export_count entries; free with free.
@@ -131,6 +132,12 @@ uint32_t *wasm_first_exports(const struct wasm_module *module);
 // function: that of the item's first export, or one behind the module's own.
 uint32_t wasm_memory_export(const struct wasm_module *module, uint32_t memory);
 uint32_t wasm_start_export(const struct wasm_module *module);
+// Whether a defined global, by its number among those, is given its initial value by the process
+// (data.c): then the value is no part of the code, and two modules of one engine that was stopped
+// at different points, such as its stack pointer, still have the same.
+bool wasm_global_is_data(const struct wasm_module *module, uint32_t global);
+// The number of the export through which the process reaches it.
+uint32_t wasm_global_export(const struct wasm_module *module, uint32_t global);
 
 // ---- glue.c ----------------------------------------------------------------------------------
 
@@ -304,6 +311,8 @@ uint32_t *wasm_export_imports(const struct wasm_module *module);
 // Copies the active data segments into the memories of an instance whose globals are set, in
 // order. False: one of them does not fit; those before it are copied.
 bool wasm_data_copy(struct wasm_instance *instance) MUST_CHECK;
+// Gives the globals that wasm_global_is_data names their values.
+void wasm_data_set_globals(struct wasm_instance *instance);
 
 // ---- instance.c, more --------------------------------------------------------------------------
 

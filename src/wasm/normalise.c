@@ -101,6 +101,24 @@ uint32_t wasm_start_export(const struct wasm_module *module) {
     return find_export(module, WASM_FUNC, module->body->start, module->export_count);
 }
 
+bool wasm_global_is_data(const struct wasm_module *module, uint32_t global) {
+    // Enough for what compilers make, and a bound on the search for exports.
+    enum { GLOBALS_MAX = 16 };
+    const struct wasm_module_body *body = module->body;
+    if (global >= GLOBALS_MAX || global >= body->globals.count)
+        return false;
+    const struct wasm_segment *segment = &body->globals.segment[global];
+    uint8_t opcode = module->binary.data[segment->expression];
+    return body->spaces[WASM_GLOBAL].item[segment->target].type.global.is_mutable &&
+           !segment->extended && (opcode == 0x41 || opcode == 0x42);
+}
+
+uint32_t wasm_global_export(const struct wasm_module *module, uint32_t global) {
+    uint32_t index = module->body->globals.segment[global].target;
+    return find_export(module, WASM_GLOBAL, index,
+                       module->export_count + 1 + module->body->spaces[WASM_MEMORY].count + index);
+}
+
 static void put_export(struct buf *content, uint32_t number, enum wasm_kind kind, uint32_t index) {
     char name[16];
     (void)snprintf(name, sizeof name, "e%u", number);
@@ -119,6 +137,9 @@ static void put_exports(const struct wasm_module *module, struct buf *out) {
         count += firsts[i] == i;
     for (uint32_t i = memories->imported; i < memories->count; i++)
         count += wasm_memory_export(module, i) >= module->export_count;
+    for (uint32_t i = 0; i < module->body->globals.count; i++)
+        count +=
+            wasm_global_is_data(module, i) && wasm_global_export(module, i) >= module->export_count;
     put_u32(&content, count);
     for (uint32_t i = 0; i < module->export_count; i++)
         if (firsts[i] == i)
@@ -128,6 +149,10 @@ static void put_exports(const struct wasm_module *module, struct buf *out) {
     for (uint32_t i = memories->imported; i < memories->count; i++)
         if (wasm_memory_export(module, i) >= module->export_count)
             put_export(&content, wasm_memory_export(module, i), WASM_MEMORY, i);
+    for (uint32_t i = 0; i < module->body->globals.count; i++)
+        if (wasm_global_is_data(module, i) && wasm_global_export(module, i) >= module->export_count)
+            put_export(&content, wasm_global_export(module, i), WASM_GLOBAL,
+                       module->body->globals.segment[i].target);
     put_section(out, WASM_SECTION_EXPORT, buf_slice(&content));
     buf_release(&content);
     free(firsts);
@@ -164,7 +189,8 @@ static void put_zero(uint8_t type, struct buf *out) {
         buf_append(out, zeros, size);
 }
 
-static void put_globals(const struct wasm_module *module, struct buf *out) {
+// `with_extended` says that the expressions that become code are put in all the same.
+static void put_globals(const struct wasm_module *module, bool with_extended, struct buf *out) {
     const struct wasm_segments *globals = &module->body->globals;
     const struct wasm_items *space = &module->body->spaces[WASM_GLOBAL];
     struct buf content = {0};
@@ -174,11 +200,11 @@ static void put_globals(const struct wasm_module *module, struct buf *out) {
         bool is_mutable = space->item[global->target].type.global.is_mutable;
         buf_append_byte(&content, global->type);
         buf_append_byte(&content, is_mutable || global->extended);
-        if (!global->extended) {
-            put_expression(module, global, &content);
-        } else {
+        bool is_left_out = (global->extended && !with_extended) || wasm_global_is_data(module, i);
+        if (is_left_out)
             put_zero(global->type, &content);
-        }
+        else
+            put_expression(module, global, &content);
         buf_append_byte(&content, 0x0b);
     }
     put_section(out, WASM_SECTION_GLOBAL, buf_slice(&content));
@@ -314,6 +340,8 @@ static void put_plain(const struct wasm_module *module, enum wabt_version versio
         put_imports(module, out);
     else if (id == WASM_SECTION_DATA)
         put_data(module, out);
+    else if (id == WASM_SECTION_GLOBAL)
+        put_globals(module, false, out);
     else
         put_section(out, id, source_part(module, section->offset, section->offset + section->size));
     if (id == WASM_SECTION_CODE && version == WABT_1_0_32)
@@ -342,7 +370,7 @@ static void put_with_init(const struct wasm_module *module, enum wabt_version ve
         put_u32(&extra, module->body->spaces[WASM_FUNC].count);
         put_section(out, id, buf_slice(&extra));
     } else if (section->present && id == WASM_SECTION_GLOBAL) {
-        put_globals(module, out);
+        put_globals(module, false, out);
     } else if (section->present && id == WASM_SECTION_ELEMENT) {
         put_passive_elements(module, out);
     } else if (section->present) {
@@ -356,19 +384,26 @@ const uint8_t *wasm_module_digest(const struct wasm_module *module) {
     uint8_t *known = atomic_load_explicit(&body->digest, memory_order_acquire);
     if (known != NULL)
         return known;
-    struct buf digests = {0};
+    struct buf digests = {0}, globals = {0};
     for (int id = 0; id < WASM_SECTION_COUNT; id++) {
         const struct wasm_section *section = &body->sections[id];
         if (!section->present || (is_data((uint8_t)id) && !body->names_data))
             continue;
         uint8_t digest[SHA256_BYTES];
-        sha256(source_part(module, section->offset, section->offset + section->size), digest);
+        buf_clear(&globals);
+        if (id == WASM_SECTION_GLOBAL)
+            put_globals(module, true, &globals);
+        sha256(id == WASM_SECTION_GLOBAL
+                   ? buf_slice(&globals)
+                   : source_part(module, section->offset, section->offset + section->size),
+               digest);
         buf_append_byte(&digests, (uint8_t)id);
         buf_append(&digests, digest, sizeof digest);
     }
     uint8_t *digest = xmalloc(SHA256_BYTES);
     sha256(buf_slice(&digests), digest);
     buf_release(&digests);
+    buf_release(&globals);
     // Release: whoever sees the pointer sees the digest. Who comes second takes the first's.
     if (atomic_compare_exchange_strong_explicit(&body->digest, &known, digest, memory_order_acq_rel,
                                                 memory_order_acquire))

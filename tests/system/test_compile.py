@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 
 import harness
 import test_toolchains as toolchains
@@ -194,6 +195,28 @@ def test_actors_that_differ_in_data_share_their_code(t):
     code = share(t, os.path.join(COUNTER, "counter.wasm"), other)
     t.run("run", t.manifest(other, HANDLERS), "--code", code, "--no-compile", "--send",
           '{"action":"increment"}', "--until-idle").expect(OK, err="Count is 1")
+
+
+def test_javascript_actors_of_one_engine_share_their_code(t):
+    """Of two scripts, that is: the engine is compiled for the first one only."""
+    need_quick()
+    first = toolchains.built("tests/guests/quickjs")
+    source = harness.find("tests/guests/quickjs", "*.js")
+    with open(source, encoding="utf-8") as file:
+        script = file.read()
+    check("'later'" in script, "what is changed is there")
+    t.write("second/guest.js", script.replace("'later'", "'much later'"))
+    second = os.path.join(t.folder, "second.wasm")
+    built = subprocess.run([os.path.join(harness.ROOT, "script", "build-guest"),
+                            os.path.join(t.folder, "second"), second],
+                           capture_output=True, text=True, check=False)
+    if built.returncode == 77:
+        raise Skip(built.stderr.strip())
+    check(built.returncode == 0, "the second one builds", built.stdout, built.stderr)
+    code = share(t, first, second, ["--quick"])
+    for component, reply in ((first, "later"), (second, "much later")):
+        t.run("run", t.manifest(component, HANDLERS), "--code", code, "--no-compile", "--request",
+              "async", "--until-idle").expect(OK, out=[reply])
 
 
 def test_one_bad_file_does_not_stop_the_others(t):

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WASM_RT_ABI 2u
+#define WASM_RT_ABI 3u
 
 #ifndef LIKELY
 #define LIKELY(x) __builtin_expect(!!(x), 1)
@@ -152,13 +152,14 @@ struct wasm_rt_code {
     uint32_t export_count;
     uint64_t instance_size;
     void (*load)(const struct wasm_rt_api *api);  // once, before the first instance
-    // Everything but active data segments and the start function.
+    // Everything but active data segments, values of globals that are data, and the start function.
     void (*instantiate)(void *instance, struct wasm_rt_import *imports);
     void (*release)(void *instance);
     const struct wasm_rt_export *exports;
     const wasm_rt_function_ptr_t *host_adapters;  // per import; NULL: not a function, or no slots
     const wasm_rt_get *memories;                  // per memory that the module defines
-    void (*start)(void *instance);                // or NULL
+    const wasm_rt_get *globals;  // whose values the process gives (wasm_global_is_data), in order
+    void (*start)(void *instance);  // or NULL
 };
 
 #ifdef WASM_RT_GENERATED

@@ -5,6 +5,7 @@
 
 #include "common.h"
 #include "wasm/build.h"
+#include "wasm/internal.h"
 
 static struct wasm_compiler *quick_compiler(void) {
     if (!wasm_compiler_has(shared_compiler(), WASM_TIER_QUICK))
@@ -395,6 +396,58 @@ static void bounds_body(struct wasm_context *context) {
 
 TEST(data_out_of_bounds_traps_after_what_fits) {
     with_guest_stack(bounds_body, 0);
+}
+
+// As a linker and a snapshot of an engine make them: values that differ, the same code.
+static const char stopped_here[] =
+    "(module (global $a (mut i32) (i32.const -7)) (global $b (export \"b\") (mut i64)"
+    " (i64.const -5000000000)) (global $c i32 (i32.const 3)) (global $d (mut i32) (i32.const 64))"
+    " (func $start global.get $a i32.const 1 i32.add global.set $a) (start $start)"
+    " (func (export \"f\") (result i64)"
+    "  global.get $a i64.extend_i32_s global.get $b i64.add"
+    "  global.get $c i64.extend_i32_s i64.add global.get $d i64.extend_i32_s i64.add))";
+static const char stopped_there[] =
+    "(module (global $a (mut i32) (i32.const 1000000)) (global $b (export \"b\") (mut i64)"
+    " (i64.const 0x7fffffffff000000)) (global $c i32 (i32.const 3)) (global $d (mut i32)"
+    " (i32.const -1))"
+    " (func $start global.get $a i32.const 1 i32.add global.set $a) (start $start)"
+    " (func (export \"f\") (result i64)"
+    "  global.get $a i64.extend_i32_s global.get $b i64.add"
+    "  global.get $c i64.extend_i32_s i64.add global.get $d i64.extend_i32_s i64.add))";
+static const char another_constant[] =
+    "(module (global $a (mut i32) (i32.const -7)) (global $b (export \"b\") (mut i64)"
+    " (i64.const -5000000000)) (global $c i32 (i32.const 4)) (global $d (mut i32) (i32.const 64))"
+    " (func $start global.get $a i32.const 1 i32.add global.set $a) (start $start)"
+    " (func (export \"f\") (result i64)"
+    "  global.get $a i64.extend_i32_s global.get $b i64.add"
+    "  global.get $c i64.extend_i32_s i64.add global.get $d i64.extend_i32_s i64.add))";
+
+static void globals_body(struct wasm_context *context) {
+    (void)context;
+    static const struct {
+        const char *text;
+        int64_t sum;
+    } modules[] = {{stopped_here, -6 - INT64_C(5000000000) + 3 + 64},
+                   {stopped_there, INT64_C(0x7fffffffff000000) + 1000001 + 3 - 1},
+                   {another_constant, -6 - INT64_C(5000000000) + 4 + 64}};
+    struct wasm_code *codes[COUNT_OF(modules)];
+    for (size_t i = 0; i < COUNT_OF(modules); i++) {
+        codes[i] = tier_code(modules[i].text, WASM_TIER_OPTIMISED);
+        for (int twice = 0; twice < 2; twice++) {
+            struct wasm_instance *instance = make(codes[i], NULL);
+            uint64_t result = 0;
+            EXPECT(call3(instance, 1, 0, 0, 0, &result));
+            EXPECT_U64(result, (uint64_t)modules[i].sum);
+            wasm_instance_free(instance);
+        }
+    }
+    EXPECT(codes[0]->object == codes[1]->object && codes[0]->object != codes[2]->object);
+    for (size_t i = 0; i < COUNT_OF(modules); i++)
+        wasm_code_unref(codes[i]);
+}
+
+TEST(modules_that_differ_in_values_of_mutable_globals_share_their_code) {
+    with_guest_stack(globals_body, 0);
 }
 
 int main(void) {
