@@ -34,6 +34,7 @@ static const struct host_interface *const interfaces[] = {
     &wasi_filesystem_types,
     &wasi_http_outgoing_handler,
     &wasi_http_request,
+    &wasi_http_response,
     &wasi_http_types,
     &wasi_io_error,
     &wasi_io_poll,

@@ -18,17 +18,22 @@
 
 enum wasi_kind {
     WASI_FREE,
-    WASI_ERROR,             // number: enum wasi_failure
-    WASI_POLLABLE,          // number: when it is ready, on the monotonic clock; 0: always
-    WASI_INPUT_STREAM,      // object: struct wasi_source; number: 0 or WASI_STREAM_CLOSED
-    WASI_OUTPUT_STREAM,     // object: struct wasi_sink; number: as for an input-stream
-    WASI_DESCRIPTOR,        // object: struct wasi_file
-    WASI_FOLDER_STREAM,     // object: struct folder_stream (wasi_filesystem_types.c)
-    WASI_NETWORK,           // nothing: no socket can be made with it
-    WASI_FIELDS,            // object: struct wasi_fields; number: whether they are immutable
-    WASI_OUTGOING_REQUEST,  // object: struct request (wasi_http_request.c)
-    WASI_OUTGOING_BODY,     // number: whether its stream was given
-    WASI_REQUEST_OPTIONS,   // object: struct options (wasi_http_request.c)
+    WASI_ERROR,              // number: enum wasi_failure
+    WASI_POLLABLE,           // number: when it is ready, on the monotonic clock; 0: always;
+                             // object: struct wasi_http_future that it waits for, or NULL
+    WASI_INPUT_STREAM,       // object: struct wasi_source; number: 0 or WASI_STREAM_CLOSED
+    WASI_OUTPUT_STREAM,      // object: struct wasi_sink; number: as for an input-stream
+    WASI_DESCRIPTOR,         // object: struct wasi_file
+    WASI_FOLDER_STREAM,      // object: struct folder_stream (wasi_filesystem_types.c)
+    WASI_NETWORK,            // nothing: no socket can be made with it
+    WASI_FIELDS,             // object: struct wasi_fields; number: whether they are immutable
+    WASI_OUTGOING_REQUEST,   // object: struct wasi_http_request
+    WASI_OUTGOING_BODY,      // object: struct wasi_http_body; number: whether its stream was given
+    WASI_REQUEST_OPTIONS,    // object: struct wasi_http_options
+    WASI_FUTURE_RESPONSE,    // object: struct wasi_http_future
+    WASI_INCOMING_RESPONSE,  // object: struct io_http_transfer; number: whether it was consumed
+    WASI_INCOMING_BODY,      // the same; number: whether its stream was given
+    WASI_FUTURE_TRAILERS,    // number: whether they were taken
     WASI_KIND_COUNT
 };
 
@@ -88,6 +93,7 @@ struct host_state {
     struct websockets *websockets;  // owned: of the instance (websocket.h); NULL: it has none
     struct child *children;         // process.h, newest first
     uint64_t last_child;            // number of the newest program: lasts as long as the actor
+    uint64_t http_body_bytes;       // of requests that are not sent yet
 };
 // Ends the programs of the actor. On its worker.
 void host_children_release(struct host_state *state);

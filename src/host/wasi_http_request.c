@@ -1,30 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// wasi:http/types: what a request is made of. There is no client yet, so nothing of it is ever
-// sent: what is written to a body is in the chain and goes nowhere.
+// wasi:http/types: what a request is made of. A body is kept until it is finished, and then sent as
+// a whole.
 #include <stdlib.h>
 
 #include "host/wasi_http.h"
 
-enum { OTHER_METHOD = 9, OTHER_SCHEME = 2, TIMEOUTS = 3, TEXT_MOST_BYTES = 64 * 1024 };
-
-struct request {
-    struct wasi_fields *headers;
-    uint32_t method, scheme;
-    bool has_scheme, has_body;
-    struct bytes *other_method, *other_scheme;  // keep; NULL unless other(…)
-    struct bytes *path, *authority;             // keep; NULL: none
-};
-
-struct options {
-    bool has[TIMEOUTS];
-    uint64_t duration_ns[TIMEOUTS];
-};
+enum { OTHER_METHOD = 9, OTHER_SCHEME = 2, TEXT_MOST_BYTES = 64 * 1024 };
+enum { BODY_BYTES_MOST = 64 * 1024 * 1024 };  // of all requests of an actor that are not sent
 
 // ---- outgoing-request
 // ------------------------------------------------------------------------------
 
-static void release_request(void *object) {
-    struct request *request = object;
+void wasi_http_request_free(struct wasi_http_request *request) {
+    if (request->body != NULL) {
+        wasi_http_body_unref(request->body);
+    }
     wasi_fields_unref(request->headers);
     bytes_unref(request->other_method);
     bytes_unref(request->other_scheme);
@@ -33,13 +23,17 @@ static void release_request(void *object) {
     free(request);
 }
 
+static void release_request(void *object) {
+    wasi_http_request_free(object);
+}
+
 static bool request_new(struct component_call *call, const struct value *args,
                         struct value *result) {
     struct wasi_slot headers;
     if (!wasi_take(call, &args[0], WASI_FIELDS, &headers)) {
         return false;
     }
-    struct request *request = xcalloc(1, sizeof *request);
+    struct wasi_http_request *request = xcalloc(1, sizeof *request);
     request->headers = headers.object;
     return wasi_add(
         call,
@@ -48,7 +42,8 @@ static bool request_new(struct component_call *call, const struct value *args,
         result);
 }
 
-static struct request *request_of(struct component_call *call, const struct value *borrow) {
+static struct wasi_http_request *request_of(struct component_call *call,
+                                            const struct value *borrow) {
     const struct wasi_slot *slot = wasi_get(call, borrow, WASI_OUTGOING_REQUEST);
     return slot != NULL ? slot->object : NULL;
 }
@@ -104,18 +99,18 @@ static bool give_case(struct component_call *call, uint32_t which, const struct 
 
 // A method or scheme of the guest's own. What a request keeps is bounded, as its path is.
 static bool is_other(struct slice text) {
-    return text.size <= TEXT_MOST_BYTES && wasi_is_token(text);
+    return text.size <= TEXT_MOST_BYTES && io_http_is_token(text);
 }
 
 static bool get_method(struct component_call *call, const struct value *args,
                        struct value *result) {
-    const struct request *request = request_of(call, &args[0]);
+    const struct wasi_http_request *request = request_of(call, &args[0]);
     return request != NULL && give_case(call, request->method, request->other_method, result);
 }
 
 static bool set_method(struct component_call *call, const struct value *args,
                        struct value *result) {
-    struct request *request = request_of(call, &args[0]);
+    struct wasi_http_request *request = request_of(call, &args[0]);
     if (request == NULL) {
         return false;
     }
@@ -131,7 +126,7 @@ static bool set_method(struct component_call *call, const struct value *args,
 
 static bool get_scheme(struct component_call *call, const struct value *args,
                        struct value *result) {
-    const struct request *request = request_of(call, &args[0]);
+    const struct wasi_http_request *request = request_of(call, &args[0]);
     if (request == NULL) {
         return false;
     }
@@ -143,7 +138,7 @@ static bool get_scheme(struct component_call *call, const struct value *args,
 
 static bool set_scheme(struct component_call *call, const struct value *args,
                        struct value *result) {
-    struct request *request = request_of(call, &args[0]);
+    struct wasi_http_request *request = request_of(call, &args[0]);
     if (request == NULL) {
         return false;
     }
@@ -161,90 +156,177 @@ static bool set_scheme(struct component_call *call, const struct value *args,
 }
 
 static bool get_path(struct component_call *call, const struct value *args, struct value *result) {
-    const struct request *request = request_of(call, &args[0]);
+    const struct wasi_http_request *request = request_of(call, &args[0]);
     return request != NULL && give_text(call, request->path, result);
 }
 
 static bool set_path(struct component_call *call, const struct value *args, struct value *result) {
-    struct request *request = request_of(call, &args[0]);
+    struct wasi_http_request *request = request_of(call, &args[0]);
     return request != NULL && set_text(&args[1], &request->path, result);
 }
 
 static bool get_authority(struct component_call *call, const struct value *args,
                           struct value *result) {
-    const struct request *request = request_of(call, &args[0]);
+    const struct wasi_http_request *request = request_of(call, &args[0]);
     return request != NULL && give_text(call, request->authority, result);
 }
 
 static bool set_authority(struct component_call *call, const struct value *args,
                           struct value *result) {
-    struct request *request = request_of(call, &args[0]);
+    struct wasi_http_request *request = request_of(call, &args[0]);
     return request != NULL && set_text(&args[1], &request->authority, result);
 }
 
 static bool get_headers(struct component_call *call, const struct value *args,
                         struct value *result) {
-    struct request *request = request_of(call, &args[0]);
+    struct wasi_http_request *request = request_of(call, &args[0]);
     return request != NULL && wasi_add_fields(call, request->headers, true, result);
 }
 
 // ---- outgoing-body
 // ---------------------------------------------------------------------------------
 
-static enum wasi_outcome write_nowhere(struct wasi_sink *sink, struct component_call *call,
-                                       struct slice content, enum wasi_failure *failure) {
-    (void)sink;
+void wasi_http_body_unref(struct wasi_http_body *body) {
+    if (--body->references > 0) {
+        return;
+    }
+    *body->held -= body->content.size;
+    buf_release(&body->content);
+    free(body);
+}
+
+static void release_stream(void *object) {
+    wasi_http_body_unref(CONTAINER_OF((struct wasi_sink *)object, struct wasi_http_body, sink));
+}
+
+// The future hears no more of the body.
+static void leave_future(struct wasi_http_body *body, enum wasi_http_code failure) {
+    struct wasi_http_future *future = body->future;
+    body->future = NULL;
+    if (future != NULL) {
+        future->failure = failure;
+        wasi_http_future_unref(future);
+    }
+}
+
+// Dropped, not finished: the request is never sent.
+static void release_body(void *object) {
+    struct wasi_http_body *body = object;
+    body->is_dropped = true;
+    leave_future(body, WASI_HTTP_PROTOCOL_ERROR);
+    wasi_http_body_unref(body);
+}
+
+static enum wasi_outcome write_body(struct wasi_sink *sink, struct component_call *call,
+                                    struct slice content, enum wasi_failure *failure) {
+    struct wasi_http_body *body = CONTAINER_OF(sink, struct wasi_http_body, sink);
     (void)call;
-    (void)content;
-    (void)failure;
+    if (body->is_finished) {
+        return WASI_CLOSED;
+    }
+    if (content.size > BODY_BYTES_MOST - *body->held) {
+        body->is_over = true;
+        *failure = WASI_QUOTA;
+        return WASI_FAILED;
+    }
+    buf_append_slice(&body->content, content);
+    *body->held += content.size;
     return WASI_DONE;
 }
 
-static struct wasi_sink nowhere = {write_nowhere};
-
 static bool get_body(struct component_call *call, const struct value *args, struct value *result) {
-    struct request *request = request_of(call, &args[0]);
+    struct wasi_http_request *request = request_of(call, &args[0]);
     if (request == NULL) {
         return false;
     }
-    if (request->has_body) {
+    if (request->body != NULL) {
         return answer(false, result);
     }
-    request->has_body = true;
+    struct wasi_http_body *body = xcalloc(1, sizeof *body);
+    body->sink.write = write_body;
+    body->references = 2;
+    body->held = &host_state_of(host_self(call))->http_body_bytes;
+    request->body = body;
     struct value own;
-    return wasi_add(call, (struct wasi_slot){.kind = WASI_OUTGOING_BODY}, &own) &&
+    return wasi_add(call,
+                    (struct wasi_slot){
+                        .kind = WASI_OUTGOING_BODY, .object = body, .release = release_body},
+                    &own) &&
            host_ok_value(call, own, result);
 }
 
 static bool body_write(struct component_call *call, const struct value *args,
                        struct value *result) {
-    struct wasi_slot *body = wasi_get(call, &args[0], WASI_OUTGOING_BODY);
-    if (body == NULL) {
+    struct wasi_slot *slot = wasi_get(call, &args[0], WASI_OUTGOING_BODY);
+    if (slot == NULL) {
         return false;
     }
-    if (body->number != 0) {
+    if (slot->number != 0) {
         return answer(false, result);
     }
-    body->number = 1;  // the one stream was given
+    slot->number = 1;  // the one stream was given
+    struct wasi_http_body *body = slot->object;
+    body->references++;
     struct value own;
-    return wasi_add(call, (struct wasi_slot){.kind = WASI_OUTPUT_STREAM, .object = &nowhere},
-                    &own) &&
+    return wasi_add(
+               call,
+               (struct wasi_slot){
+                   .kind = WASI_OUTPUT_STREAM, .object = &body->sink, .release = release_stream},
+               &own) &&
            host_ok_value(call, own, result);
+}
+
+// Says that the request is not sent, to those who wait for its response too.
+static bool fail_body(struct component_call *call, struct wasi_http_body *body,
+                      enum wasi_http_code code, struct value *result) {
+    leave_future(body, code);
+    wasi_http_body_unref(body);
+    struct value *item = host_alloc(call, 1, sizeof *item);
+    *result = (struct value){.items = item, .which = 1};
+    return item != NULL && wasi_http_give_code(call, code, item);
+}
+
+// Takes the trailers, which are not sent: whether there are any. False: trapped.
+static bool take_trailers(struct component_call *call, const struct value *option, bool *any) {
+    struct wasi_slot slot;
+    *any = false;
+    if (option->which == 0) {
+        return true;
+    }
+    if (!wasi_take(call, option->items, WASI_FIELDS, &slot)) {
+        return false;
+    }
+    struct wasi_fields *fields = slot.object;
+    *any = fields->count > 0;
+    wasi_fields_unref(fields);
+    return true;
 }
 
 static bool body_finish(struct component_call *call, const struct value *args,
                         struct value *result) {
-    struct wasi_slot body, trailers;
-    if (!wasi_take(call, &args[0], WASI_OUTGOING_BODY, &body)) {
+    struct wasi_slot slot;
+    bool has_trailers = false;
+    if (!take_trailers(call, &args[1], &has_trailers) ||
+        !wasi_take(call, &args[0], WASI_OUTGOING_BODY, &slot)) {
         return false;
     }
-    if (args[1].which == 1) {
-        if (!wasi_take(call, args[1].items, WASI_FIELDS, &trailers)) {
-            return false;
-        }
-        wasi_fields_unref(trailers.object);
+    struct wasi_http_body *body = slot.object;
+    body->is_finished = true;
+    if (body->is_over) {
+        return fail_body(call, body, WASI_HTTP_REQUEST_BODY_SIZE, result);
     }
-    return host_ok(result);
+    if (has_trailers) {
+        return fail_body(call, body, WASI_HTTP_PROTOCOL_ERROR, result);
+    }
+    struct wasi_http_future *future = body->future;
+    body->future = NULL;
+    wasi_http_body_unref(body);
+    bool good = true;
+    if (future != NULL) {
+        good = wasi_http_send(call, future);
+        wasi_http_future_unref(future);
+    }
+    return good && host_ok(result);
 }
 
 // ---- request-options
@@ -255,7 +337,7 @@ static bool options_new(struct component_call *call, const struct value *args,
     (void)args;
     return wasi_add(call,
                     (struct wasi_slot){.kind = WASI_REQUEST_OPTIONS,
-                                       .object = xcalloc(1, sizeof(struct options)),
+                                       .object = xcalloc(1, sizeof(struct wasi_http_options)),
                                        .release = free},
                     result);
 }
@@ -267,7 +349,7 @@ static bool get_timeout(struct component_call *call, const struct value *args, i
     if (item == NULL) {
         return false;
     }
-    const struct options *options = slot->object;
+    const struct wasi_http_options *options = slot->object;
     *item = (struct value){.bits = options->duration_ns[which]};
     *result = (struct value){.items = options->has[which] ? item : NULL,
                              .which = options->has[which] ? 1 : 0};
@@ -280,7 +362,7 @@ static bool set_timeout(struct component_call *call, const struct value *args, i
     if (slot == NULL) {
         return false;
     }
-    struct options *options = slot->object;
+    struct wasi_http_options *options = slot->object;
     options->has[which] = args[1].which == 1;
     options->duration_ns[which] = args[1].which == 1 ? args[1].items->bits : 0;
     return answer(true, result);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // wasi:http/types: header fields, and what has no resource of its own. Requests are made in
-// wasi_http_request.c; responses and what comes in cannot exist yet, so that their methods are not
+// wasi_http_request.c, what comes back is in wasi_http_response.c; what a server needs is not
 // provided.
 #include <stdlib.h>
 #include <strings.h>
@@ -54,28 +54,6 @@ bool wasi_add_fields(struct component_call *call, struct wasi_fields *fields, bo
                     own);
 }
 
-bool wasi_is_token(struct slice text) {
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t byte = text.data[i];
-        bool is_word = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                       (byte >= '0' && byte <= '9');
-        if (!is_word && (byte == '\0' || strchr("!#$%&'*+-.^_`|~", byte) == NULL)) {
-            return false;
-        }
-    }
-    return text.size > 0;
-}
-
-static bool is_value(struct slice value) {
-    for (size_t i = 0; i < value.size; i++) {
-        uint8_t byte = value.data[i];
-        if ((byte < 0x20 && byte != '\t') || byte == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool same_name(struct slice a, struct slice b) {
     return a.size == b.size &&
            (a.size == 0 || strncasecmp((const char *)a.data, (const char *)b.data, a.size) == 0);
@@ -96,7 +74,7 @@ static bool is_forbidden(struct slice name) {
 
 // -1: it may be added; else the header-error.
 static int check_field(struct slice name, struct slice value) {
-    if (!wasi_is_token(name) || !is_value(value)) {
+    if (!io_http_is_token(name) || !io_http_is_value(value)) {
         return INVALID_SYNTAX;
     }
     return is_forbidden(name) ? FORBIDDEN : -1;
@@ -117,6 +95,18 @@ static bool add_field(struct component_call *call, struct wasi_fields *fields, s
     fields->items[fields->count++] = (struct wasi_field){bytes_copy(name), bytes_copy(value)};
     fields->bytes = bytes;
     return true;
+}
+
+struct wasi_fields *wasi_fields_of(const struct io_http_response *response) {
+    struct wasi_fields *fields = wasi_fields_new();
+    fields->count = fields->capacity = response->header_count;
+    fields->items = xcalloc(fields->count + 1, sizeof *fields->items);
+    for (uint32_t i = 0; i < fields->count; i++) {
+        const struct io_http_header *header = &response->headers[i];
+        fields->items[i] = (struct wasi_field){bytes_copy(header->name), bytes_copy(header->value)};
+        fields->bytes += header->name.size + header->value.size;
+    }
+    return fields;
 }
 
 static void remove_fields(struct wasi_fields *fields, struct slice name) {
@@ -236,7 +226,7 @@ static bool fields_set(struct component_call *call, const struct value *args,
         return good;
     }
     for (uint32_t i = 0; i < args[2].count; i++) {
-        if (!is_value(host_bytes(&args[2].items[i]))) {
+        if (!io_http_is_value(host_bytes(&args[2].items[i]))) {
             return header_error(call, INVALID_SYNTAX, result);
         }
     }
@@ -267,7 +257,7 @@ static bool fields_append(struct component_call *call, const struct value *args,
     if (fields == NULL) {
         return good;
     }
-    if (!is_value(host_bytes(&args[2]))) {
+    if (!io_http_is_value(host_bytes(&args[2]))) {
         return header_error(call, INVALID_SYNTAX, result);
     }
     return add_field(call, fields, host_bytes(&args[1]), host_bytes(&args[2])) && host_ok(result);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// wasi:io/poll. Everything but a timer is always ready, so a wait is a sleep until the first
-// timer: it parks only the caller, and its longest and shortest time are the `timing` handler's.
-#include "host/wasi.h"
+// wasi:io/poll. A pollable is a timer, or the future of an HTTP exchange; everything else is always
+// ready. A wait parks only the caller. A wait for timers alone is a sleep, whose longest and
+// shortest time are the `timing` handler's; exchanges have times of their own.
+#include "host/wasi_http.h"
 
 bool wasi_add_pollable(struct component_call *call, uint64_t due_ns, struct value *own) {
     return wasi_add(call, (struct wasi_slot){.kind = WASI_POLLABLE, .number = due_ns}, own);
@@ -36,54 +37,88 @@ static bool sleep_until(struct component_call *call, uint64_t due_ns) {
     return true;
 }
 
+static bool is_ready(const struct wasi_slot *pollable, uint64_t now) {
+    return pollable->object != NULL ? wasi_http_future_is_ready(pollable->object)
+                                    : pollable->number <= now;
+}
+
 static bool pollable_ready(struct component_call *call, const struct value *args,
                            struct value *result) {
     const struct wasi_slot *pollable = wasi_get(call, &args[0], WASI_POLLABLE);
     if (pollable == NULL) {
         return false;
     }
-    *result = (struct value){.bits = pollable->number <= now_ns(call)};
+    *result = (struct value){.bits = is_ready(pollable, now_ns(call))};
+    return true;
+}
+
+// What a list of pollables waits for.
+struct awaited {
+    struct wasi_http_future **futures;  // those that are not ready
+    uint32_t future_count;
+    uint64_t first_ns;  // of the timers
+};
+
+// Gathers what is ready, and what is not. False: no room or no pollable, trapped.
+static bool look(struct component_call *call, const struct value *list, uint32_t *ready,
+                 uint32_t *ready_count, struct awaited *awaited) {
+    uint64_t now = now_ns(call);
+    *ready_count = awaited->future_count = 0;
+    awaited->first_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct wasi_slot *pollable = wasi_get(call, &list->items[i], WASI_POLLABLE);
+        if (pollable == NULL) {
+            return false;
+        }
+        if (is_ready(pollable, now)) {
+            ready[(*ready_count)++] = i;
+        } else if (pollable->object != NULL) {
+            awaited->futures[awaited->future_count++] = pollable->object;
+        } else if (pollable->number < awaited->first_ns) {
+            awaited->first_ns = pollable->number;
+        }
+    }
+    return true;
+}
+
+// Waits until one of the list is ready.
+static bool wait(struct component_call *call, const struct value *list, uint32_t *ready,
+                 uint32_t *ready_count) {
+    struct awaited awaited = {.futures =
+                                  host_alloc(call, list->count, sizeof(struct wasi_http_future *))};
+    if (awaited.futures == NULL || !look(call, list, ready, ready_count, &awaited)) {
+        return false;
+    }
+    while (*ready_count == 0) {
+        bool good =
+            awaited.future_count == 0
+                ? sleep_until(call, awaited.first_ns)
+                : wasi_http_wait(call, awaited.futures, awaited.future_count, awaited.first_ns);
+        if (!good || !look(call, list, ready, ready_count, &awaited)) {
+            return false;
+        }
+    }
     return true;
 }
 
 static bool pollable_block(struct component_call *call, const struct value *args,
                            struct value *result) {
     (void)result;
-    const struct wasi_slot *pollable = wasi_get(call, &args[0], WASI_POLLABLE);
-    return pollable != NULL && sleep_until(call, pollable->number);
+    uint32_t ready, count;
+    return wait(call, &(struct value){.items = args, .count = 1}, &ready, &count);
 }
 
 static bool poll(struct component_call *call, const struct value *args, struct value *result) {
-    uint32_t count = args[0].count;
-    if (count == 0) {
+    if (args[0].count == 0) {
         return component_call_trap(call, "poll of an empty list would never end");
     }
-    uint64_t *due_ns = host_alloc(call, count, sizeof *due_ns);
-    uint32_t *ready = host_alloc(call, count, sizeof *ready);
-    if (due_ns == NULL || ready == NULL) {
+    uint32_t *ready = host_alloc(call, args[0].count, sizeof *ready);
+    uint32_t count = 0;
+    if (ready == NULL || !wait(call, &args[0], ready, &count)) {
         return false;
-    }
-    uint64_t first_ns = UINT64_MAX;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct wasi_slot *pollable = wasi_get(call, &args[0].items[i], WASI_POLLABLE);
-        if (pollable == NULL) {
-            return false;
-        }
-        due_ns[i] = pollable->number;
-        first_ns = due_ns[i] < first_ns ? due_ns[i] : first_ns;
-    }
-    if (!sleep_until(call, first_ns)) {
-        return false;
-    }
-    uint64_t now = now_ns(call);
-    uint32_t ready_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (due_ns[i] <= now) {
-            ready[ready_count++] = i;
-        }
     }
     // Little-endian, as every machine that this runs on.
-    *result = (struct value){.bytes = (const uint8_t *)ready, .count = ready_count};
+    *result = (struct value){.bytes = (const uint8_t *)ready, .count = count};
     return true;
 }
 

@@ -26,6 +26,10 @@ static const struct {
     [WASI_OUTGOING_REQUEST] = {"outgoing-request", 256},
     [WASI_OUTGOING_BODY] = {"outgoing-body", 256},
     [WASI_REQUEST_OPTIONS] = {"request-options", 256},
+    [WASI_FUTURE_RESPONSE] = {"future-incoming-response", 64},
+    [WASI_INCOMING_RESPONSE] = {"incoming-response", 64},
+    [WASI_INCOMING_BODY] = {"incoming-body", 64},
+    [WASI_FUTURE_TRAILERS] = {"future-trailers", 64},
 };
 
 static struct wasi_table *table_of(struct actor *self) {

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """WASI 0.2: actors built on a C library. The guest (tests/guests/wasi) does what a request says."""
+import asyncio
 import os
 import shutil
+import threading
 import time
 
 import harness
+import web
 from harness import OK, REQUEST_FAILED, check
 
 TIMING = '[[handler]]\ntype = "timing"\n'
@@ -421,6 +424,95 @@ def test_sockets_are_denied(t):
 def test_http_requests_are_made_and_denied(t):
     """A field, three that are refused, one found, headers that do not change, one body only."""
     t.requests(wasi(t), "http").expect(OK, out=["ok 1 0 0 1 2 ok no 1 15"])
+
+
+HTTP = '[[handler]]\ntype = "http-client"\n'
+GET, HEAD, POST, CONNECT = 0, 1, 2, 5
+
+
+def mirror(request):
+    return web.response(("%s %s %s %s" % (request.method, request.target, request.field("x-one"),
+                                          request.body.decode())).encode(), fields=[("x-a", "b")] * 2)
+
+
+def test_http_requests_are_sent(t):
+    """The status, two values of a field, the body once, its end, and no trailers."""
+    server = web.Server({"/p": mirror, "/long": lambda request: web.response(b"x" * 20000),
+                         "/moved": lambda request: web.response(b"", 302, [("Location", "/p")])})
+    host = "127.0.0.1:%d" % server.port
+    body = "y" * 10000
+    t.requests(wasi(t, HTTP), "fetch %d 0 %s /p?q=1" % (GET, host),
+               "fetch %d 0 %s /p %s" % (POST, host, body), "fetch %d 0 %s /p" % (HEAD, host),
+               "fetch %d 0 %s /long" % (GET, host), "fetch %d 0 %s /moved" % (GET, host)).expect(OK, out=[
+                   "200 2 once GET /p?q=1 1  closed none",
+                   "200 2 once POST /p 1 %s closed none" % body,
+                   "200 2 once  closed none",
+                   "200 0 once %s closed none" % ("x" * 20000),
+                   "302 0 once  closed none"])
+    calls_of_handle = calls(t, "wasi:http/outgoing-handler.handle")
+    check(len(calls_of_handle) >= 5, "recorded", calls_of_handle)
+    server.close()
+
+
+def test_http_requests_that_fail(t):
+    async def part(request):
+        request.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+
+    async def never(_request):
+        await asyncio.sleep(60)
+    server = web.Server({"/part": part, "/garbage": lambda request: b"garbage\r\n\r\n",
+                         "/large": lambda request: web.response(b"x" * 1001), "/never": never})
+    host = "127.0.0.1:%d" % server.port
+    limits = HTTP + "max_response_size = 1000\ntimeout = 500\n"
+    run = t.requests(wasi(t, limits), *["fetch 0 0 %s /%s" % (host, path) for path in (
+        "part", "garbage", "large", "never")], "fetch 0 0 127.0.0.1:1 /", "fetch 0 0 nobody.invalid /", "fetch %d 0 %s /part" % (CONNECT, host), "unfinished " + host,
+        "fetch 0 0 u@%s /" % host, "fetch 0 0 %s @evil.example/" % host, "fetch 0 0 %s/x /part" % host)
+    run.expect(OK, out=["code 25", "code 35", "code 28", "code 33", "code 6", "code 1",
+                        "code 35", "code 35", "code 19", "code 19", "code 19"])
+    server.close()
+
+
+def test_http_requests_need_permission(t):
+    server = web.Server({"/": mirror})
+    host = "127.0.0.1:%d" % server.port
+    for blocks in ("", HTTP + 'allowed_hosts = ["a.example"]\n', HTTP + 'allowed_methods = ["POST"]\n'):
+        t.requests(wasi(t, blocks), "fetch 0 0 %s /" % host).expect(OK, out=["code 15"])
+    denials = [event for event in t.events("a") if event["type"] == "permission-denied"]
+    check(denials and host in str(denials[-1]), "recorded", denials)
+    check(server.connections == 0, "nothing was sent")
+    server.close()
+
+
+def test_poll_waits_for_the_first_of_responses_and_timers(t):
+    opened = asyncio.Event()
+
+    async def slow(_request):
+        await opened.wait()
+        return web.response(b"slow")
+    server = web.Server({"/slow": slow, "/quick": lambda request: web.response(b"quick")})
+    host = "127.0.0.1:%d" % server.port
+    run = t.requests(wasi(t, HTTP + TIMING), "race %s /slow /quick 60000" % host,
+                     "race %s /quick /slow 60000" % host, "race %s /slow /slow 50" % host)
+    run.expect(OK, out=["[1] not ready | 200 0 once quick closed none",
+                        "[0] 200 0 once quick closed none | not ready",
+                        "[2] not ready | not ready"])
+    server.close()
+
+
+def test_a_stop_ends_a_wait_for_a_response(t):
+    asked = threading.Event()
+
+    async def never(_request):
+        asked.set()
+        await asyncio.sleep(600)
+    server = web.Server({"/": never})
+    live = t.start("run", wasi(t, HTTP + "timeout = 600000\n"), "--id", "a", "--request",
+                   "fetch 0 0 127.0.0.1:%d /" % server.port)
+    check(asked.wait(harness.LIMIT_S), "under way", live.result())
+    live.signal(15)
+    run = live.wait(30).sane()
+    check(run.code in (harness.SIGTERM_EXIT, REQUEST_FAILED), "an orderly end", run)
+    server.close()
 
 
 def test_resources_are_bounded(t):

@@ -101,6 +101,7 @@ class Server:
         self.call(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
+        self.loop.close()
 
 
 class Authority:

@@ -11,6 +11,12 @@
 //   made-up | nowhere                          functions that no host has
 //   hoard                                      makes timers until the host has no room for more
 //   http                                       the outcomes of each step of a request
+//   fetch METHOD SCHEME AUTHORITY PATH [BODY]  METHOD and SCHEME by number; answered with the
+//   status,
+//                                              the values of x-a, the body, what the trailers are;
+//                                              or "code" and the error code's number
+//   race AUTHORITY PATH PATH MS                two requests and a timer: which were ready, what of
+//   unfinished AUTHORITY                       hands over a request, drops its body
 //   socket | lookup NAME                       answered with the error code's number
 //   read PATH | write PATH TEXT | append PATH TEXT | create PATH | cut PATH N | size PATH
 //   copy FROM TO | list PATH | make-folder PATH | remove PATH | remove-folder PATH | type PATH
@@ -21,6 +27,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +74,38 @@ IMPORT(HTTP, "[method]outgoing-request.headers") int32_t request_headers(int32_t
 IMPORT(HTTP, "[resource-drop]outgoing-body") void body_drop(int32_t body);
 IMPORT("wasi:http/outgoing-handler@0.2.0", "handle")
 void http_handle(int32_t request, int32_t has_options, int32_t options, uint8_t *result);
+
+IMPORT(HTTP, "[method]outgoing-request.set-method")
+int32_t set_method(int32_t request, int32_t method, const char *other, size_t size);
+IMPORT(HTTP, "[method]outgoing-request.set-scheme")
+int32_t set_scheme(int32_t request, int32_t has, int32_t scheme, const char *other, size_t size);
+IMPORT(HTTP, "[method]outgoing-request.set-authority")
+int32_t set_authority(int32_t request, int32_t has, const char *text, size_t size);
+IMPORT(HTTP, "[method]outgoing-request.set-path-with-query")
+int32_t set_path(int32_t request, int32_t has, const char *text, size_t size);
+IMPORT(HTTP, "[method]outgoing-body.write") void body_write(int32_t body, uint8_t *result);
+IMPORT(HTTP, "[static]outgoing-body.finish")
+void body_finish(int32_t body, int32_t has, int32_t trailers, uint8_t *result);
+IMPORT(HTTP, "[method]future-incoming-response.subscribe") int32_t future_subscribe(int32_t future);
+IMPORT(HTTP, "[method]future-incoming-response.get")
+void future_get(int32_t future, uint8_t *result);
+IMPORT(HTTP, "[resource-drop]future-incoming-response") void future_drop(int32_t future);
+IMPORT(HTTP, "[method]incoming-response.status") int32_t response_status(int32_t response);
+IMPORT(HTTP, "[method]incoming-response.headers") int32_t response_headers(int32_t response);
+IMPORT(HTTP, "[method]incoming-response.consume")
+void response_consume(int32_t response, uint8_t *result);
+IMPORT(HTTP, "[resource-drop]incoming-response") void response_drop(int32_t response);
+IMPORT(HTTP, "[method]incoming-body.stream") void incoming_stream(int32_t body, uint8_t *result);
+IMPORT(HTTP, "[static]incoming-body.finish") int32_t incoming_finish(int32_t body);
+IMPORT(HTTP, "[method]future-trailers.get") void trailers_get(int32_t trailers, uint8_t *result);
+IMPORT(HTTP, "[resource-drop]future-trailers") void trailers_drop(int32_t trailers);
+#define STREAMS "wasi:io/streams@0.2.0"
+IMPORT(STREAMS, "[method]input-stream.read")
+void stream_read(int32_t stream, uint64_t most, uint8_t *result);
+IMPORT(STREAMS, "[resource-drop]input-stream") void input_drop(int32_t stream);
+IMPORT(STREAMS, "[method]output-stream.blocking-write-and-flush")
+void stream_write(int32_t stream, const char *data, size_t size, uint8_t *result);
+IMPORT(STREAMS, "[resource-drop]output-stream") void output_drop(int32_t stream);
 
 enum { ANSWER_MOST = 1 << 16, WORDS = 8 };
 static char answer[ANSWER_MOST];
@@ -391,6 +430,161 @@ static void try_http(void) {
     say("%u %u", result[0], result[8]);
 }
 
+static int32_t handle_at(const uint8_t *at) {
+    int32_t handle;
+    memcpy(&handle, at, sizeof handle);
+    return handle;
+}
+
+static int32_t make_request(int method, int scheme, const char *authority, const char *path) {
+    int32_t fields = fields_new();
+    append_field(fields, "x-one", "1");
+    answer[0] = '\0';
+    int32_t request = request_new(fields);
+    if (set_method(request, method, "", 0) != 0 || set_scheme(request, 1, scheme, "", 0) != 0 ||
+        set_authority(request, 1, authority, strlen(authority)) != 0 ||
+        set_path(request, 1, path, strlen(path)) != 0) {
+        say("not set ");
+    }
+    return request;
+}
+
+// The future, or -1 after saying the code.
+static int32_t hand_over(int32_t request) {
+    _Alignas(8) uint8_t result[64];
+    http_handle(request, 0, 0, result);
+    if (result[0] != 0) {
+        say("code %u", result[8]);
+        return -1;
+    }
+    return handle_at(result + 8);
+}
+
+// Writes the body and finishes it.
+static void write_all(int32_t body, const char *text) {
+    _Alignas(8) uint8_t result[64];
+    body_write(body, result);
+    int32_t stream = handle_at(result + 4);
+    size_t size = strlen(text);
+    for (size_t at = 0; at < size; at += 4096) {
+        stream_write(stream, text + at, size - at < 4096 ? size - at : 4096, result);
+    }
+    output_drop(stream);
+    body_finish(body, 0, 0, result);
+    if (result[0] != 0) {
+        say("finish %u ", result[8]);
+    }
+}
+
+static void say_body(int32_t response) {
+    _Alignas(8) uint8_t result[64];
+    response_consume(response, result);
+    int32_t body = handle_at(result + 4);
+    response_consume(response, result);
+    say(result[0] == 1 ? "once " : "twice ");
+    incoming_stream(body, result);
+    int32_t stream = handle_at(result + 4);
+    for (stream_read(stream, 1000, result); result[0] == 0; stream_read(stream, 1000, result)) {
+        struct span got;
+        memcpy(&got, result + 4, sizeof got);
+        say("%.*s", (int)got.size, (const char *)got.data);
+    }
+    say(result[4] == 1 ? " closed" : " failed");
+    input_drop(stream);
+    int32_t trailers = incoming_finish(body);
+    trailers_get(trailers, result);
+    // some(ok(ok(none)))
+    say(result[0] == 1 && result[8] == 0 && result[16] == 0 && result[24] == 0 ? " none"
+                                                                               : " trailers");
+    trailers_drop(trailers);
+}
+
+// What came of a future that is ready. Drops it.
+static void say_response(int32_t future) {
+    _Alignas(8) uint8_t result[64];
+    future_get(future, result);
+    if (result[0] == 0) {
+        say("not ready");
+    } else if (result[16] != 0) {
+        say("code %u", result[24]);
+    } else {
+        int32_t response = handle_at(result + 24), headers = response_headers(response);
+        struct span found = {NULL, 0};
+        fields_get(headers, "X-A", 3, &found);
+        say("%d %u ", response_status(response), (unsigned)found.size);
+        fields_drop(headers);
+        say_body(response);
+        response_drop(response);
+    }
+    future_drop(future);
+}
+
+static void fetch(char **words, int count) {
+    int32_t request = make_request(number(words[1]), number(words[2]), words[3], words[4]);
+    int32_t body = -1;
+    if (count > 5) {
+        _Alignas(4) uint8_t result[8];
+        request_body(request, result);
+        body = handle_at(result + 4);
+    }
+    int32_t future = hand_over(request);
+    if (future < 0) {
+        return;
+    }
+    if (body >= 0) {
+        write_all(body, words[5]);
+    }
+    int32_t pollable = future_subscribe(future);
+    pollable_block(pollable);
+    pollable_drop(pollable);
+    say_response(future);
+}
+
+static void race(char **words) {
+    int32_t futures[2], list[3];
+    for (int i = 0; i < 2; i++) {
+        futures[i] = hand_over(make_request(0, 0, words[1], words[2 + i]));
+        list[i] = future_subscribe(futures[i]);
+    }
+    list[2] = subscribe_duration((uint64_t)number(words[4]) * 1000000u);
+    struct span ready = {NULL, 0};
+    poll_list(list, 3, &ready);
+    for (size_t i = 0; i < ready.size; i++) {
+        uint32_t index = ((uint32_t *)(void *)ready.data)[i];
+        say("[%u] ", (unsigned)index);
+    }
+    for (int i = 0; i < 3; i++) {
+        pollable_drop(list[i]);
+    }
+    say_response(futures[0]);
+    say(" | ");
+    say_response(futures[1]);
+}
+
+static void unfinished(const char *authority) {
+    _Alignas(4) uint8_t result[8];
+    int32_t request = make_request(2, 0, authority, "/");
+    request_body(request, result);
+    int32_t body = handle_at(result + 4), future = hand_over(request);
+    if (future >= 0) {
+        body_drop(body);
+        say_response(future);
+    }
+}
+
+static int do_http(char **words, int count) {
+    if (count > 4 && strcmp(words[0], "fetch") == 0) {
+        fetch(words, count);
+    } else if (count == 5 && strcmp(words[0], "race") == 0) {
+        race(words);
+    } else if (count == 2 && strcmp(words[0], "unfinished") == 0) {
+        unfinished(words[1]);
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
 // Makes timers until the host has no room for more.
 static void hoard(void) {
     for (;;) {
@@ -467,13 +661,15 @@ static void run(char *line) {
     }
     char *words[WORDS] = {line};
     int count = 1;
-    int most = strncmp(line, "poll ", 5) == 0 ? WORDS : 3;
+    bool is_long = strncmp(line, "poll ", 5) == 0 || strncmp(line, "fetch ", 6) == 0 ||
+                   strncmp(line, "race ", 5) == 0;
+    int most = is_long ? WORDS : 3;
     for (; blank != NULL && count < most; blank = strchr(blank + 1, ' ')) {
         *blank = '\0';
         words[count++] = blank + 1;
     }
     if (!do_files(words, count) && !do_clocks(words, count) && !do_network(words, count) &&
-        !do_process(words, count)) {
+        !do_http(words, count) && !do_process(words, count)) {
         say("what?");
     }
 }
