@@ -17,7 +17,7 @@ enum { STACK_BYTES = 1024 * 1024 };
 
 // One call of getaddrinfo.
 struct lookup {
-    _Atomic uint32_t references;  // the name's and the thread's
+    _Atomic uint32_t references;  // the name's, the thread's and the post's
     pthread_mutex_t lock;
     struct io_http_client *client;  // lock, for the thread; NULL: nobody waits any more
     struct io_loop *loop;
@@ -57,6 +57,11 @@ static void name_free(struct name *name) {
 // ---- the thread
 // ----------------------------------------------------------------------------------
 
+static void post_end(struct lookup *lookup) {
+    atomic_fetch_add_explicit(&lookup->references, 1, memory_order_relaxed);
+    io_loop_post(lookup->loop, &lookup->post);
+}
+
 static void *lookup_main(void *argument) {
     struct lookup *lookup = argument;
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found = NULL;
@@ -71,14 +76,11 @@ static void *lookup_main(void *argument) {
         freeaddrinfo(found);
     }
     pthread_mutex_lock(&lookup->lock);
-    bool is_wanted = lookup->client != NULL;
-    if (is_wanted) {
-        io_loop_post(lookup->loop, &lookup->post);
+    if (lookup->client != NULL) {
+        post_end(lookup);
     }
     pthread_mutex_unlock(&lookup->lock);
-    if (!is_wanted) {
-        lookup_unref(lookup);
-    }
+    lookup_unref(lookup);
     return NULL;
 }
 
@@ -159,7 +161,8 @@ static void start_lookups(struct io_http_client *client) {
         client->lookup_threads++;
         if (!start_thread(lookup)) {
             // As if it had found nothing.
-            io_loop_post(lookup->loop, &lookup->post);
+            post_end(lookup);
+            lookup_unref(lookup);
         }
     }
 }
