@@ -20,6 +20,7 @@ static const struct host_interface *const interfaces[] = {
     &host_filesystem,
     &host_http_framework,
     &host_filesystem_command,
+    &host_http_websocket,
     &wasi_cli_environment,
     &wasi_cli_exit,
     &wasi_cli_stderr,

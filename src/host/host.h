@@ -55,6 +55,7 @@ extern const struct host_interface host_environment;
 extern const struct host_interface host_filesystem;
 extern const struct host_interface host_http_framework;
 extern const struct host_interface host_filesystem_command;
+extern const struct host_interface host_http_websocket;  // more functions of the same
 
 // An actor_resolve_fn (actor/actor.h): ERR_UNSUPPORTED names an interface or function that is not
 // provided; ERR_INVALID shows both signatures when the component declares another shape.

@@ -26,6 +26,7 @@ void web_server_unref(struct web_server *server) {
     // Release and acquire: whoever frees comes after all other uses.
     if (atomic_fetch_sub_explicit(&server->references, 1, memory_order_acq_rel) == 1) {
         http_router_release(&server->router);
+        web_sockets_release(&server->sockets);
         pthread_mutex_destroy(&server->lock);
         actor_unref(server->actor);
         free(server->host);
@@ -49,6 +50,7 @@ static void stop_listening(struct web_server *server) {
         struct http_server *running = server->running;
         server->running = NULL;
         http_server_stop(running);
+        web_close_sockets(server);
     }
 }
 
@@ -213,8 +215,8 @@ static bool get_server_info(struct component_call *call, const struct value *arg
     pthread_mutex_lock(&server->lock);
     fields[4].bits = server->router.route_count;
     fields[5].bits = server->router.prefix_count;
+    fields[6].bits = server->sockets.router.route_count > 0;
     pthread_mutex_unlock(&server->lock);
-    fields[6].bits = 0;
     return host_ok_value(call, (struct value){.items = fields, .count = 7}, result);
 }
 

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "host/host.h"
+#include "host/websocket.h"
 #include "io/http_route.h"
 #include "io/http_server.h"
 
@@ -31,6 +32,12 @@ struct web_server {
     // Under `lock`, which is a leaf.
     pthread_mutex_t lock;
     struct http_router router;
+    struct web_sockets {
+        struct http_router router;     // of GET; a handler is a number in `paths`, from 1 on
+        struct websocket_path *paths;  // owned
+        uint32_t count;
+        struct websockets *of;  // a reference; NULL: none was ever enabled
+    } sockets;
     // The actor's.
     bool is_started;
     uint16_t bound_port;
@@ -39,8 +46,22 @@ struct web_server {
     bool is_over;                 // the actor's instance is gone, or has destroyed it
     struct io_post end;
 };
+
+// A path that speaks WebSocket (http_websocket.c).
+struct websocket_path {
+    char *pattern;  // owned; NULL: disabled
+    struct websocket_route route;
+};
+// With the server's lock held: the route of a request for such a path. False: it is none.
+bool web_find_socket(const struct web_server *server, const struct http_path *path,
+                     struct websocket_route *out);
+void web_sockets_release(struct web_sockets *sockets);  // frees what it holds
+// The server stops: its connections are closed. On the loop.
+void web_close_sockets(struct web_server *server);
+
+// Takes and gives back a reference. Any thread.
 struct web_server *web_server_ref(struct web_server *server);
-void web_server_unref(struct web_server *server);  // any thread
+void web_server_unref(struct web_server *server);
 
 // What an actor's instance has made. Its own.
 struct web {

@@ -2,7 +2,8 @@
 // theater:simple/http-handlers: requests on their way to the guest. A request that has a route
 // becomes one call of handle-middleware for each middleware of its path, in their order, and then
 // one of handle-request; each is an event of the actor (actor/actor.h), and what it returns decides
-// how it goes on. The loop never waits: an actor that is busy lets the events wait in its mailbox,
+// how it goes on. The opening of a WebSocket goes the same way, and in the end to websocket.c. The
+// loop never waits: an actor that is busy lets the events wait in its mailbox,
 // and a full mailbox is answered with 503.
 #include <stdlib.h>
 
@@ -29,6 +30,9 @@ struct web_request {
     struct buf params;  // owned: names and values of the route's parameters
     uint8_t *replaced;  // owned: all texts of `message`, once a middleware gave it; or NULL
     uint64_t handler;
+    bool is_socket;  // the opening of a WebSocket, of this route:
+    struct websocket_route route;
+    struct io_post post;
     uint32_t middleware_count, middleware_done;
     uint64_t middleware[HTTP_PREFIXES_MOST];
 };
@@ -36,13 +40,18 @@ struct web_request {
 // ---- answers
 // -------------------------------------------------------------------------------------
 
-static void finish(struct web_request *request, struct http_response *response) {
-    http_exchange_respond(request->exchange, response);
+// What becomes of the exchange is decided.
+static void release(struct web_request *request) {
     free(request->message.headers);
     free(request->replaced);
     buf_release(&request->params);
     web_server_unref(request->server);
     free(request);
+}
+
+static void finish(struct web_request *request, struct http_response *response) {
+    http_exchange_respond(request->exchange, response);
+    release(request);
 }
 
 static void add_field(struct http_response *response, const char *name, struct slice value) {
@@ -240,10 +249,26 @@ static uint32_t message_size(const struct web_request *request) {
     return size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
 }
 
+// On the loop.
+static void open_socket(struct io_post *post) {
+    struct web_request *request = CONTAINER_OF(post, struct web_request, post);
+    if (request->server->running == NULL) {
+        fail(request, ERR_STOPPING);
+        return;
+    }
+    websockets_accept(request->server->sockets.of, request->exchange, &request->route);
+    release(request);
+}
+
 // The next middleware, or the handler.
 static void go_on(struct web_request *request) {
     struct web_server *server = request->server;
     bool is_middleware = request->middleware_done < request->middleware_count;
+    if (!is_middleware && request->is_socket) {
+        request->post.run = open_socket;
+        io_loop_post(server->loop, &request->post);
+        return;
+    }
     request->event =
         (struct actor_event){.kind = is_middleware ? ACTOR_HTTP_MIDDLEWARE : ACTOR_HTTP_REQUEST,
                              .instance = server->instance,
@@ -331,11 +356,21 @@ void web_on_request(void *context, struct http_exchange *exchange) {
     struct http_match match;
     struct buf allow = {0};
     struct web_request *request = NULL;
+    struct websocket_route route = {0};
     pthread_mutex_lock(&server->lock);
+    bool is_socket = web_find_socket(server, &path, &route);
     enum http_match_outcome outcome =
         http_router_find(&server->router, &path, from->method, &match, &allow);
+    // Both may have the path: who asks for another protocol gets that.
+    is_socket = is_socket && (from->is_upgrade || outcome != HTTP_MATCH);
+    if (is_socket) {
+        outcome = HTTP_MATCH;
+        match = (struct http_match){0};
+    }
     if (outcome == HTTP_MATCH) {
         request = new_request(server, exchange, &match);
+        request->is_socket = is_socket;
+        request->route = is_socket ? route : request->route;
         request->middleware_count =
             http_router_middleware(&server->router, &path, request->middleware);
     }
