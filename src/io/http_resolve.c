@@ -118,11 +118,12 @@ static void lookup_done(struct io_post *post) {
     name->count = lookup->count;
     memcpy(name->addresses, lookup->addresses, sizeof name->addresses);
     name->expires_ms = http_now_ms(client) + HTTP_NAME_MS;
-    name->is_pending = name->count == 0;
     lookup_unref(lookup);
     lookup_unref(lookup);
+    // Pending still, so that no other name takes its place meanwhile.
     serve(name);
-    if (name->is_pending) {
+    name->is_pending = false;
+    if (name->count == 0) {
         (void)map_remove(&client->names, bytes_slice(name->host));
         name_free(name);
     }

@@ -297,6 +297,25 @@ TEST(addresses_that_are_not_public) {
     server_stop(&server);
 }
 
+// One at a time, so that the end of each begins the next one's look-up.
+TEST(more_names_than_are_remembered) {
+    enum { NAMES = 1100 };
+    static struct server server = {.port = 9};
+    static struct asked asked[NAMES];
+    start((struct io_http_client_config){.transfers_most = 1});
+    struct io_http_ask public = plain;
+    public.is_public_only = true;
+    for (int i = 0; i < NAMES; i++) {
+        char host[16];
+        (void)snprintf(host, sizeof host, "127.%d", i + 1);
+        ask(client, &server, host, "a", public, &asked[i]);
+    }
+    for (int i = 0; i < NAMES; i++) {
+        expect_end(__LINE__, &asked[i], IO_HTTP_DENIED);
+    }
+    stop();
+}
+
 static enum status deny(void *context, struct slice method, const struct io_url *url,
                         struct error *error) {
     (void)context;
