@@ -107,7 +107,10 @@ static void serve(struct name *name) {
 
 static void lookup_done(struct io_post *post) {
     struct lookup *lookup = CONTAINER_OF(post, struct lookup, post);
+    // When it gives the lock back, the thread has left io_loop_post: the loop may end after that.
+    pthread_mutex_lock(&lookup->lock);
     struct io_http_client *client = lookup->client;
+    pthread_mutex_unlock(&lookup->lock);
     if (client == NULL) {
         lookup_unref(lookup);
         return;
