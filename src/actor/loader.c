@@ -95,12 +95,13 @@ static void *loader_main(void *argument) {
 // ---- in place of those that wait
 // -----------------------------------------------------------------
 
-// Ends when nobody waits whose place it could take, or there is nothing to do.
+// Ends when nobody waits whose place it could take, or there is nothing to do. At the end the
+// others may be gone: then what is left is its own.
 static void *spare_main(void *argument) {
     struct actor_system *system = argument;
     struct loader *loader = &system->loader;
     pthread_mutex_lock(&loader->lock);
-    while (loader->spares <= loader->waiting && loader->queue != NULL) {
+    while ((loader->spares <= loader->waiting || loader->is_ending) && loader->queue != NULL) {
         run_job(system, dequeue(loader));
     }
     loader->spares--;

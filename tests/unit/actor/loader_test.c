@@ -99,6 +99,80 @@ TEST(a_child_nobody_waits_for_any_more_does_not_come_to_life) {
     EXPECT_U64(world_close(&world), OK);
 }
 
+// What comes from afar comes when it is let go: "far://last" only after all others.
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    uint32_t waiting, let_go;
+} far = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static enum status read_far(void *context, const struct manifest_asker *asker,
+                            const char *reference, uint64_t limit_bytes, struct bytes **out,
+                            struct error *error) {
+    (void)context, (void)asker, (void)limit_bytes, (void)out;
+    pthread_mutex_lock(&far.lock);
+    far.waiting++;
+    pthread_cond_broadcast(&far.changed);
+    while (far.let_go < (strcmp(reference, "far://last") == 0 ? 2 : 1)) {
+        pthread_cond_wait(&far.changed, &far.lock);
+    }
+    far.waiting--;
+    pthread_mutex_unlock(&far.lock);
+    return error_set(error, ERR_IO, "far away");
+}
+
+static void wait_for_far(uint32_t waiting) {
+    pthread_mutex_lock(&far.lock);
+    while (far.waiting != waiting) {
+        pthread_cond_wait(&far.changed, &far.lock);
+    }
+    pthread_mutex_unlock(&far.lock);
+}
+
+static void *let_far_go(void *argument) {
+    (void)argument;
+    struct timespec pause = {.tv_nsec = 100000000};
+    for (int i = 0; i < 2; i++) {
+        nanosleep(&pause, NULL);
+        pthread_mutex_lock(&far.lock);
+        far.let_go++;
+        pthread_cond_broadcast(&far.changed);
+        pthread_mutex_unlock(&far.lock);
+    }
+    return NULL;
+}
+
+TEST(stopping_while_a_spare_has_more_to_do_is_clean) {
+    enum { OTHERS = 4 };  // as many as there are threads, at most
+    static const struct manifest_scheme scheme = {
+        .prefix = "far://", .is_slow = true, .read = read_far};
+    struct world world = {.scheme = &scheme};
+    world_open(&world);
+    write_manifest(&world, "p.toml", "", "");
+    struct error error = {0};
+    char *path = file_join(world.folder, "last.toml");
+    struct slice last = slice_text("name = \"last\"\ncomponent = \"far://last\"\n");
+    REQUIRE_OK(file_write_atomic(path, last, 0600, &error), error);
+    free(path);
+    for (uint32_t i = 0; i < OTHERS + 2; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "p%u", i);
+        start(&world, "p.toml", id);
+        if (i < OTHERS) {
+            tell(&world, id, "spawn far://%u", i);
+            wait_for_far(i + 1);
+        } else {
+            tell(&world, id, "spawn last.toml");
+            wait_for_events(&world, id, "handle-send", NULL, 1);
+            wait_for_far(OTHERS + 1);
+        }
+    }
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, let_far_go, NULL) == 0);
+    EXPECT_U64(world_close(&world), OK);
+    pthread_join(thread, NULL);
+}
+
 static void *let_go_later(void *argument) {
     (void)argument;
     struct timespec pause = {.tv_nsec = 50000000};

@@ -19,12 +19,13 @@
 
 struct world {
     // To be chosen before world_open.
-    uint32_t workers;             // 0: 2
-    uint32_t stack_limit;         // 0: the usual
-    uint64_t pending_most_bytes;  // of the log; 0: the usual
-    actor_resolve_fn resolve;     // NULL: host_resolve
-    bool is_loud;                 // runtime.log goes to stderr too
-    const char *secrets_folder;   // NULL: plain values are not kept
+    uint32_t workers;                      // 0: 2
+    uint32_t stack_limit;                  // 0: the usual
+    uint64_t pending_most_bytes;           // of the log; 0: the usual
+    actor_resolve_fn resolve;              // NULL: host_resolve
+    bool is_loud;                          // runtime.log goes to stderr too
+    const char *secrets_folder;            // NULL: plain values are not kept
+    const struct manifest_scheme *scheme;  // NULL: none
     // Made by it.
     const char *folder;
     struct chain_log *log;
@@ -73,6 +74,8 @@ static inline void world_open(struct world *world) {
                                   .sched = world->sched,
                                   .log = world->log,
                                   .secrets_folder = world->secrets_folder,
+                                  .schemes = world->scheme,
+                                  .scheme_count = world->scheme != NULL ? 1 : 0,
                                   .compiler = world->compiler,
                                   .resolve = world->resolve != NULL ? world->resolve : host_resolve,
                                   .quiet = !world->is_loud};
