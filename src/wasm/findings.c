@@ -6,9 +6,10 @@
 //                          digest (32) | features (4, little-endian) | flags (4, likewise)
 //                          and behind them: CRC32C of everything before it (4) | "thtrvald" (8)
 //
-// The key is the SHA-256 of the component's hash and of this room's sources: a validator that was
-// changed trusts nothing that another one found. The files are as trustworthy as the code beside
-// them, which runs unchecked, too (cache.c).
+// The key is the SHA-256 of the component's hash and of the sources of this room and of component:
+// a validator that was changed trusts nothing that another one found, and modules that are numbered
+// otherwise are not taken for each other. The files are as trustworthy as the code beside them,
+// which runs unchecked, too (cache.c).
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
