@@ -27,6 +27,9 @@ enum status store_no_content(const uint8_t hash[SHA256_BYTES], struct error *err
 // label.c
 // ERR_INVALID for a label that is empty, too long or no text.
 enum status label_check(struct slice label, struct error *error) MUST_CHECK;
+// ERR_LIMIT when the label cannot take a reference that it does not have yet.
+enum status label_check_room(struct catalogue_session *session, uint64_t number, struct slice label,
+                             enum store_change change, struct error *error) MUST_CHECK;
 // Within a session that writes: gives the label the reference.
 enum status label_set(struct catalogue_session *session, uint64_t number, struct slice label,
                       enum store_change change, const uint8_t hash[SHA256_BYTES],

@@ -69,23 +69,44 @@ static enum status insert_reference(struct catalogue_session *session, uint64_t 
     return status == OK ? count_references(session, number, 1, 0, error) : status;
 }
 
-// All labels of the owner of the store, so that what an actor may have is bounded.
-static enum status check_room(struct catalogue_session *session, uint64_t number,
+static enum status read_number(struct catalogue_query *query, uint64_t *out, struct error *error) {
+    enum status status = catalogue_step(query, NULL, error);
+    *out = status == OK ? catalogue_number(query, 0) : 0;
+    catalogue_done(query);
+    return status;
+}
+
+// All labels of the owner of the store, so that what an actor may have is bounded. `freed` of them
+// are about to go.
+static enum status check_room(struct catalogue_session *session, uint64_t number, uint64_t freed,
                               struct error *error) {
     struct catalogue_query query = catalogue_query(
         session,
         "SELECT sum(labels) FROM stores WHERE owner = (SELECT owner FROM stores WHERE number = ?)");
     catalogue_bind_number(&query, 1, number);
-    enum status status = catalogue_step(&query, NULL, error);
-    uint64_t references = status == OK ? catalogue_number(&query, 0) : 0;
-    catalogue_done(&query);
-    if (status == OK && references >= STORE_REFERENCES_MOST) {
+    uint64_t references = 0;
+    enum status status = read_number(&query, &references, error);
+    if (status == OK && references >= STORE_REFERENCES_MOST + freed) {
         status = error_set(error, ERR_LIMIT,
                            "the labels of the actor's stores hold %llu references, which is the "
                            "limit",
                            (unsigned long long)references);
     }
     return status;
+}
+
+enum status label_check_room(struct catalogue_session *session, uint64_t number, struct slice label,
+                             enum store_change change, struct error *error) {
+    uint64_t freed = 0;
+    enum status status = OK;
+    if (change == STORE_REPLACE) {
+        struct catalogue_query query =
+            catalogue_query(session, "SELECT count(*) FROM labels WHERE store = ? AND label = ?");
+        catalogue_bind_number(&query, 1, number);
+        catalogue_bind_text(&query, 2, label);
+        status = read_number(&query, &freed, error);
+    }
+    return status == OK ? check_room(session, number, freed, error) : status;
 }
 
 enum status label_set(struct catalogue_session *session, uint64_t number, struct slice label,
@@ -95,7 +116,7 @@ enum status label_set(struct catalogue_session *session, uint64_t number, struct
     enum status status =
         remove_references(session, number, label, change == STORE_REPLACE ? NULL : hash, error);
     if (status == OK) {
-        status = check_room(session, number, error);
+        status = check_room(session, number, 0, error);
     }
     return status == OK ? insert_reference(session, number, label, hash, error) : status;
 }

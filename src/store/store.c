@@ -234,6 +234,9 @@ static enum status check_put(struct store *store, const struct store_place *plac
     status = store_find(session, number, content->hash, is_known, NULL, error);
     if (status == OK && !*is_known) {
         status = check_limits(session, place, content->content.size, limits, error);
+        if (status == OK && content->label != NULL) {
+            status = label_check_room(session, number, *content->label, content->change, error);
+        }
     }
     return catalogue_end(session, status, error);
 }

@@ -414,6 +414,37 @@ static void overwrite(const char *path, const char *text) {
     (void)fclose(file);
 }
 
+static bool has_file(const char *folder, const char *text) {
+    uint8_t hash[SHA256_BYTES];
+    char digits[SHA256_TEXT_BYTES], path[800];
+    hash_of(text, hash);
+    sha256_text(hash, digits);
+    (void)snprintf(path, sizeof path, "%s/store/%.2s/%s", folder, digits, digits + 2);
+    return access(path, F_OK) == 0;
+}
+
+// What its label cannot take leaves no file either, which nobody would count.
+TEST(a_limit_of_labels_is_found_before_anything_is_written) {
+    const char *folder = fresh_folder();
+    struct store *store = open_store(folder, false);
+    REQUIRE(store_new(store, "alice", ID_A, NULL) == OK);
+    PUT_AT(store, "there", "one");
+    char path[700], sql[100];
+    (void)snprintf(path, sizeof path, "%s/catalogue.db", folder);
+    (void)snprintf(sql, sizeof sql, "UPDATE stores SET labels = %d", (int)STORE_REFERENCES_MOST);
+    sqlite3 *database = NULL;
+    REQUIRE(sqlite3_open(path, &database) == SQLITE_OK);
+    EXPECT(sqlite3_exec(database, sql, NULL, NULL, NULL) == SQLITE_OK);
+    sqlite3_close(database);
+    EXPECT(put(store, &A, "two", "there", STORE_ADD, NULL) == ERR_LIMIT);
+    EXPECT(put(store, &A, "three", "new", STORE_REPLACE, NULL) == ERR_LIMIT);
+    EXPECT(!has_file(folder, "two") && !has_file(folder, "three"));
+    EXPECT(put(store, &A, "four", "there", STORE_REPLACE, NULL) == OK);
+    EXPECT_LABEL(store, "there", "four");
+    EXPECT(has_file(folder, "one") && has_file(folder, "four"));
+    store_close(store);
+}
+
 TEST(damaged_content_is_an_error_and_storing_it_again_repairs_it) {
     const char *folder = fresh_folder();
     struct store *store = open_store(folder, false);
