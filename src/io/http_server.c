@@ -28,7 +28,8 @@ enum {
     SWEEP_LEAST_MS = 10,
     SWEEP_MOST_MS = 500,
     PENDING_KEPT_BYTES = 4096,
-    BODY_BYTES_PER_SECOND = 1024,
+    BYTES_PER_SECOND = 1024,  // the least, of bodies and answers, after their first time
+    DRAIN_MS = 5000,          // for clients to take their answers when the server is stopped
     DATE_BYTES = 40
 };
 #define BUFFERED_DEFAULT_BYTES ((uint64_t)2 << 30)
@@ -53,7 +54,9 @@ struct connection {
     enum phase phase;
     enum http_parse_state seen;  // of the parser, at the last look
     uint64_t since_ms;           // when this phase or state began
-    uint64_t written;            // SENDING: of the stream, at the last look
+    uint64_t written;            // SENDING: of the stream, at the last look,
+    uint64_t progress_ms;        // when that was, if it had grown
+    uint64_t written_before;     // and when it began
     struct buf pending;          // what arrived and was not parsed, from pending_at on
     size_t pending_at;
     uint64_t charged;  // of common->buffered
@@ -72,6 +75,7 @@ struct http_server {
     struct connection *connections;
     uint32_t connection_count, exchange_count;
     bool is_sweeping, is_stopping, is_ending, has_failed;
+    uint64_t stopped_ms;  // when is_stopping was set
 };
 
 struct http_exchange {
@@ -263,6 +267,8 @@ static void send_response(struct connection *connection, const struct http_respo
     if (io_stream_queued(connection->stream) > 0) {
         set_phase(connection, SENDING);
         connection->written = io_stream_written(connection->stream);
+        connection->written_before = connection->written;
+        connection->progress_ms = connection->since_ms;
     } else {
         answered(connection);
     }
@@ -509,7 +515,7 @@ static uint64_t reading_ms(const struct connection *connection) {
     switch (http_parser_state(connection->parser)) {
         case HTTP_PARSE_BODY:
             return limits->body_timeout_ms +
-                   http_parser_body_received(connection->parser) * 1000 / BODY_BYTES_PER_SECOND;
+                   http_parser_body_received(connection->parser) * 1000 / BYTES_PER_SECOND;
         case HTTP_PARSE_IDLE:
             return connection->has_had_request ? limits->idle_timeout_ms
                                                : limits->header_timeout_ms;
@@ -520,24 +526,35 @@ static uint64_t reading_ms(const struct connection *connection) {
     return limits->header_timeout_ms;
 }
 
+// The client takes its answer: some of it now and then, and all of it not too slowly.
+static bool is_taking(struct connection *connection) {
+    uint64_t timeout = connection->server->config.limits.write_timeout_ms;
+    uint64_t now = now_ms(connection->server);
+    uint64_t written = io_stream_written(connection->stream);
+    if (written != connection->written) {
+        connection->written = written;
+        connection->progress_ms = now;
+    }
+    uint64_t taken = written - connection->written_before;
+    return now - connection->progress_ms < timeout &&
+           now - connection->since_ms < timeout + taken * 1000 / BYTES_PER_SECOND;
+}
+
 static void check_deadline(struct connection *connection) {
-    const struct http_server_limits *limits = &connection->server->config.limits;
-    uint64_t passed = now_ms(connection->server) - connection->since_ms;
+    struct http_server *server = connection->server;
+    uint64_t passed = now_ms(server) - connection->since_ms;
+    bool is_late = server->is_stopping && now_ms(server) - server->stopped_ms >= DRAIN_MS;
     if (connection->phase == READING && passed >= reading_ms(connection)) {
         if (http_parser_state(connection->parser) == HTTP_PARSE_IDLE) {
             drop(connection);
         } else {
             refuse(connection, 408, "the request came too slowly");
         }
-    } else if (connection->phase == SENDING) {
-        uint64_t written = io_stream_written(connection->stream);
-        if (written != connection->written) {
-            connection->written = written;
-            connection->since_ms = now_ms(connection->server);
-        } else if (passed >= limits->write_timeout_ms) {
-            drop(connection);
-        }
-    } else if (connection->phase == LINGERING && passed >= LINGER_MS) {
+        return;
+    }
+    bool is_over = (connection->phase == SENDING && !is_taking(connection)) ||
+                   (connection->phase == LINGERING && passed >= LINGER_MS);
+    if (is_over || (is_late && connection->phase != ANSWERING && connection->phase != READING)) {
         drop(connection);
     }
 }
@@ -671,6 +688,7 @@ enum status http_server_start(const struct http_server_config *config, struct ht
 void http_server_stop(struct http_server *server) {
     assert(!server->is_stopping);
     server->is_stopping = true;
+    server->stopped_ms = now_ms(server);
     uv_close((uv_handle_t *)&server->listener, handle_closed);
     for (struct connection *at = server->connections; at != NULL; at = at->next) {
         if (at->phase != READING) {

@@ -40,7 +40,8 @@ struct http_server_limits {
                                  // end of its header fields, the TLS handshake included
     uint32_t body_timeout_ms;    // for a body, and a second more for each KiB of it that came
     uint32_t idle_timeout_ms;    // between two requests
-    uint32_t write_timeout_ms;   // without the client taking a byte of an answer
+    uint32_t write_timeout_ms;   // without the client taking a byte of an answer; for all of it a
+                                 // second more for each KiB that it took
 };
 // The defaults: 32 KiB and 100 fields of header, 100 MiB of body, 1000 connections, 10 s for the
 // header fields, 30 s for a body, 60 s idle, 30 s for taking an answer.
@@ -65,7 +66,7 @@ enum status http_server_start(const struct http_server_config *config, struct ht
                               uint16_t *port, struct error *error) MUST_CHECK;
 // Closes the listener, so that the port is free when this returns, and the connections on which no
 // request is under way. The others get their answers, with `Connection: close`, and are closed
-// then.
+// then; clients have five seconds to take them.
 void http_server_stop(struct http_server *server);
 // Connections that are open, without those that were upgraded.
 uint32_t http_server_connections(const struct http_server *server);

@@ -432,6 +432,17 @@ def test_stop_lets_requests_under_way_finish(t):
     web.live.wait().sane()
 
 
+def test_a_client_that_takes_nothing_does_not_hold_up_the_end(t):
+    web = Web(t, BASIC)
+    with web.connect() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.sendall(b"GET /large/30000000 HTTP/1.1\r\n" + HOST + b"\r\n")
+        check(peer.recv(10) == b"HTTP/1.1 2", "the answer begins")
+        began = time.monotonic()
+        web.end()
+        check(time.monotonic() - began < 25, "before its time for writing is over")
+
+
 def test_two_servers_and_their_mistakes(t):
     port = free_port()
     web = Web(t, BASIC)
