@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -16,7 +17,7 @@
 #include "codec/cbor.h"
 #include "node/node.h"
 
-enum { ACTIONS_MOST = 100000, STATE_MOST_BYTES = 64 * 1024 * 1024 };
+enum { ACTIONS_MOST = 100000, STATE_MOST_BYTES = 64 * 1024 * 1024, HANDLES_MOST = 1 << 20 };
 
 struct action {
     bool is_request;
@@ -301,6 +302,16 @@ static int start_and_drive(struct run *run) {
     return code;
 }
 
+// Connections and files need handles, and the usual soft limit is for programs that use select().
+// Programs that actors start get the usual one.
+static void raise_handles(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < HANDLES_MOST) {
+        limit.rlim_cur = limit.rlim_max < HANDLES_MOST ? limit.rlim_max : HANDLES_MOST;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int cli_run(int argc, char **argv) {
     struct run run = {0};
     int code = EXIT_GOOD;
@@ -309,6 +320,7 @@ int cli_run(int argc, char **argv) {
         return code;
     }
     cli_signals_block();
+    raise_handles();
     pthread_mutex_init(&run.lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);

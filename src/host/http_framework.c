@@ -275,9 +275,7 @@ static enum status run_job(struct actor *self, struct server_job *job, struct er
 
 // The server listens no more, and its last connection is gone.
 static void stopped(void *context) {
-    struct web_server *server = context;
-    actor_release_busy(server->actor);
-    web_server_unref(server);
+    web_server_unref(context);
 }
 
 static void listen_now(struct server_job *job) {
@@ -296,8 +294,6 @@ static void listen_now(struct server_job *job) {
     if (job->status == OK) {
         job->status = http_server_start(&config, &server->running, &job->port, &job->error);
         if (job->status == OK) {
-            // As long as it listens the actor has something to wait for.
-            actor_hold_busy(server->actor);
             web_server_ref(server);
         } else {
             error_context(&job->error, "Failed to start server");

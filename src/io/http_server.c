@@ -16,6 +16,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <uv.h>
 
@@ -685,11 +686,20 @@ enum status http_server_start(const struct http_server_config *config, struct ht
     return OK;
 }
 
+// Frees the port at once, also while a child process between fork and exec still has the socket.
+static void close_listener(struct http_server *server) {
+    uv_os_fd_t handle;
+    if (uv_fileno((const uv_handle_t *)&server->listener, &handle) == 0) {
+        (void)shutdown(handle, SHUT_RDWR);
+    }
+    uv_close((uv_handle_t *)&server->listener, handle_closed);
+}
+
 void http_server_stop(struct http_server *server) {
     assert(!server->is_stopping);
     server->is_stopping = true;
     server->stopped_ms = now_ms(server);
-    uv_close((uv_handle_t *)&server->listener, handle_closed);
+    close_listener(server);
     for (struct connection *at = server->connections; at != NULL; at = at->next) {
         if (at->phase != READING) {
             at->ends = true;

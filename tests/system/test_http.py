@@ -387,6 +387,13 @@ def test_a_server_that_starts_in_init_holds_its_requests(t):
     web.end()
 
 
+def test_a_server_that_only_listens_is_idle(t):
+    web = Web(t, ["create 0", "route GET /hello", "start"], start=False)
+    web.live.kill()
+    run = t.run("run", web.manifest, "--id", "idle", "--until-idle", limit=60)
+    run.expect(harness.OK, err="port ")
+
+
 def test_an_init_that_fails_leaves_no_server(t):
     port = free_port()
     web = Web(t, ["create %d" % port, "route GET /hello", "start", "sleep 300", "nonsense"])
