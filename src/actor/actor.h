@@ -168,7 +168,8 @@ struct slice actor_state(const struct actor *self);
 // What must not stand in the chain is recorded as a commitment: strings and list<u8> of a result
 // with value.is_secret, and, in arguments and results of host calls and exports alike, the values
 // of Authorization, Cookie, Proxy-Authorization and Set-Cookie in a record's field `headers` of
-// type list<tuple<string, string>>. The latter needs nothing from the host function.
+// type list<tuple<string, string>>, and in the fields of wasi:http. The latter needs nothing from
+// the host function.
 void actor_call_begin(struct actor *self, const char *name, const struct component_func_type *type,
                       const struct value *args);
 // False when the calls of this leg take more room than an event may have: the caller traps.

@@ -19,6 +19,7 @@
 struct omitted {
     struct buf *secrets;  // for secret_put
     bool has_marks;       // value.is_secret means something
+    bool hides_bytes;     // all list<u8> are secret
     // In the content store instead; NULL or empty: nothing is.
     const struct record_reference *by_hash;
 };
@@ -53,6 +54,14 @@ static void record_secret(struct buf *out, const struct omitted *omitted, const 
     buf_release(&plain);
 }
 
+// Header fields as wasi:http has them: list<tuple<string, list<u8>>>.
+static bool is_byte_fields(const struct component_type *type) {
+    const struct component_type *pair = type->items[0];
+    return pair->kind == COMPONENT_TUPLE && pair->item_count == 2 &&
+           pair->items[0]->kind == COMPONENT_STRING && pair->items[1]->kind == COMPONENT_LIST &&
+           pair->items[1]->items[0]->kind == COMPONENT_U8;
+}
+
 static void record_headers(struct buf *out, const struct omitted *omitted,
                            const struct component_type *type, const struct value *value) {
     const struct component_type *pair = type->items[0];
@@ -62,7 +71,7 @@ static void record_headers(struct buf *out, const struct omitted *omitted,
         cbor_array(out, 2);
         record_value(out, omitted, pair->items[0], &items[0]);
         if (secret_is_header(slice_of(items[0].bytes, items[0].count))) {
-            record_secret(out, omitted, &items[1], true);
+            record_secret(out, omitted, &items[1], pair->items[1]->kind == COMPONENT_STRING);
         } else {
             record_value(out, omitted, pair->items[1], &items[1]);
         }
@@ -168,8 +177,13 @@ static void record_value(struct buf *out, const struct omitted *omitted,
             cbor_text(out, slice_of(value->bytes, value->count));
             return;
         case COMPONENT_LIST:
-            if (type->items[0]->kind == COMPONENT_U8 && omitted->has_marks && value->is_secret) {
+            if (type->items[0]->kind == COMPONENT_U8 &&
+                (omitted->hides_bytes || (omitted->has_marks && value->is_secret))) {
                 record_secret(out, omitted, value, false);
+                return;
+            }
+            if (is_byte_fields(type)) {
+                record_headers(out, omitted, type, value);
                 return;
             }
             if (type->items[0]->is_plain) {
@@ -204,9 +218,19 @@ static void record_value(struct buf *out, const struct omitted *omitted,
     assert(0 && "unknown type kind");
 }
 
+// Whether the call asks for or sets the values of one secret header field, its second argument.
+static bool is_on_secret_field(const struct turn *turn) {
+    const struct component_func_type *type = turn->call_type;
+    return slice_starts_with(slice_text(turn->call_name), "wasi:http/types.[method]fields.") &&
+           type->param_count > 1 && type->params[1]->kind == COMPONENT_STRING &&
+           secret_is_header(slice_of(turn->call_args[1].bytes, turn->call_args[1].count));
+}
+
 static void record_call_head(struct turn *turn, uint32_t items) {
     struct buf *out = &turn->calls;
-    const struct omitted omitted = {.secrets = &turn->call_secrets, .by_hash = &turn->by_hash};
+    const struct omitted omitted = {.secrets = &turn->call_secrets,
+                                    .hides_bytes = is_on_secret_field(turn),
+                                    .by_hash = &turn->by_hash};
     cbor_array(out, items);
     cbor_text_z(out, turn->call_name);
     cbor_array(out, turn->call_type->param_count);
@@ -225,8 +249,10 @@ void record_call(struct turn *turn, const struct value *result) {
         record_call_head(turn, type != NULL ? 3 : 2);
     }
     if (type != NULL) {
-        const struct omitted omitted = {
-            .secrets = &turn->call_secrets, .has_marks = true, .by_hash = &turn->by_hash};
+        const struct omitted omitted = {.secrets = &turn->call_secrets,
+                                        .has_marks = true,
+                                        .hides_bytes = is_on_secret_field(turn),
+                                        .by_hash = &turn->by_hash};
         record_value(&turn->calls, &omitted, type, result);
     }
 }

@@ -35,6 +35,52 @@ static struct value text(const char *content) {
     return (struct value){.bytes = (const uint8_t *)content, .count = (uint32_t)strlen(content)};
 }
 
+// Fields as wasi:http has them: names as texts, values as bytes.
+static const struct component_type handle_type = {.kind = COMPONENT_BORROW};
+static const struct component_type byte_type = {.kind = COMPONENT_U8, .size = 1, .is_plain = true};
+static const struct component_type bytes_type = {
+    .kind = COMPONENT_LIST,
+    .item_count = 1,
+    .items = (const struct component_type *const[]){&byte_type}};
+static const struct component_type many_type = {
+    .kind = COMPONENT_LIST,
+    .item_count = 1,
+    .items = (const struct component_type *const[]){&bytes_type}};
+static const struct component_type field_type = {
+    .kind = COMPONENT_TUPLE,
+    .item_count = 2,
+    .items = (const struct component_type *const[]){&text_type, &bytes_type}};
+static const struct component_type fields_type = {
+    .kind = COMPONENT_LIST,
+    .item_count = 1,
+    .items = (const struct component_type *const[]){&field_type}};
+static const struct component_type *const field_params[] = {&handle_type, &text_type, &bytes_type};
+static const struct component_func_type append_type = {.param_count = 3, .params = field_params};
+static const struct component_func_type get_type = {
+    .param_count = 2, .params = field_params, .result = &many_type};
+static const struct component_func_type entries_type = {
+    .param_count = 1, .params = field_params, .result = &fields_type};
+
+static void call_with_secret_fields(struct actor *self) {
+    static const char append[] = "wasi:http/types.[method]fields.append";
+    struct value args[3] = {{.bits = 1}, text("Authorization"), text("hidden-bytes")};
+    actor_call_begin(self, append, &append_type, args);
+    EXPECT(actor_call_end(self, NULL));
+    args[1] = text("x-name");
+    args[2] = text("plain-bytes");
+    actor_call_begin(self, append, &append_type, args);
+    EXPECT(actor_call_end(self, NULL));
+    struct value found[1] = {text("hidden-found")};
+    args[1] = text("set-cookie");
+    actor_call_begin(self, "wasi:http/types.[method]fields.get", &get_type, args);
+    EXPECT(actor_call_end(self, &(struct value){.items = found, .count = 1}));
+    struct value pairs[2][2] = {{text("Cookie"), text("hidden-entry")},
+                                {text("x-name"), text("plain-entry")}};
+    struct value entries[2] = {{.items = pairs[0], .count = 2}, {.items = pairs[1], .count = 2}};
+    actor_call_begin(self, "wasi:http/types.[method]fields.entries", &entries_type, args);
+    EXPECT(actor_call_end(self, &(struct value){.items = entries, .count = 2}));
+}
+
 // Called in the middle of the probe's own call of random-float, which it records around it.
 static void call_with_secrets(struct actor *self) {
     struct value pairs[4][2] = {{text("Accept"), text("plain-accept")},
@@ -55,11 +101,16 @@ static void call_with_secrets(struct actor *self) {
 
 enum { DENIALS = 200 };
 
+static bool has_fields;  // calls of wasi:http too
+
 static bool stand_in(struct component_call *call, const struct value *args, struct value *result) {
     (void)args;
     struct actor *self = component_call_owner(call);
     struct error error = {0};
     call_with_secrets(self);
+    if (has_fields) {
+        call_with_secret_fields(self);
+    }
     actor_call_begin(self, "test.denied", component_call_type(call), NULL);
     for (int i = 0; i < DENIALS; i++) {
         error_clear(&error);
@@ -150,6 +201,17 @@ TEST(secrets_are_commitments_in_the_chain) {
         EXPECT(memmem(event.data.data, event.data.size, zeros, sizeof zeros) == NULL);
     }
     chain_reader_close(reader);
+    EXPECT_U64(world_close(&world), OK);
+}
+
+TEST(secret_fields_of_wasi_http_are_commitments_too) {
+    has_fields = true;
+    struct world world = opened(NULL);
+    EXPECT_U64(ask(&world, "a", "float"), OK);
+    has_fields = false;
+    EXPECT_U64(count_events(&world, "a", NULL, "hidden-"), 0);
+    EXPECT_U64(count_events(&world, "a", "handle-request", "plain-bytes"), 1);
+    EXPECT_U64(count_events(&world, "a", "handle-request", "plain-entry"), 1);
     EXPECT_U64(world_close(&world), OK);
 }
 
