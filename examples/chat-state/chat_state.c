@@ -16,20 +16,9 @@ struct chat {
     struct theater_bytes lines;
 };
 
-static struct theater_bytes first_line(struct theater_bytes *rest) {
-    size_t end = 0;
-    while (end < rest->size && rest->data[end] != '\n') {
-        end++;
-    }
-    struct theater_bytes line = {rest->data, end};
-    end += end < rest->size;
-    *rest = (struct theater_bytes){rest->data + end, rest->size - end};
-    return line;
-}
-
 static struct chat read_state(struct theater_bytes state) {
     struct chat chat = {.lines = state};
-    struct theater_bytes line = first_line(&chat.lines);
+    struct theater_bytes line = theater_line(&chat.lines);
     chat.child = theater_word(&line);
     chat.store = theater_word(&line);
     chat.conversation = line;
@@ -112,7 +101,7 @@ static struct theater_result on_request(struct theater_bytes state, struct theat
 static void tell(const struct chat *chat, struct theater_bytes text) {
     struct theater_bytes rest = chat->lines;
     while (rest.size != 0) {
-        struct theater_bytes line = first_line(&rest);
+        struct theater_bytes line = theater_line(&rest);
         if (theater_text_equal(theater_word(&line), "watch")) {
             (void)theater_send_on_channel(line, text);
         }
@@ -126,7 +115,7 @@ static struct theater_result on_send(struct theater_bytes state, struct theater_
     struct theater_bytes rest = chat.lines;
     while (rest.size != 0) {
         struct theater_bytes before = {chat.lines.data, chat.lines.size - rest.size};
-        struct theater_bytes question = first_line(&rest);
+        struct theater_bytes question = theater_line(&rest);
         if (!theater_text_equal(theater_word(&question), "ask")) {
             continue;
         }
@@ -155,7 +144,7 @@ static struct theater_result on_close(struct theater_bytes state, struct theater
     struct theater_bytes rest = chat.lines;
     while (rest.size != 0) {
         struct theater_bytes before = {chat.lines.data, chat.lines.size - rest.size};
-        struct theater_bytes line = first_line(&rest);
+        struct theater_bytes line = theater_line(&rest);
         if (theater_text_equal(theater_word(&line), "watch") && theater_text_equal(line, channel)) {
             chat.lines = theater_join(before, rest);
             return theater_ok(write_state(&chat));

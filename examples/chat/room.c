@@ -7,18 +7,6 @@
 
 static const char *const names[] = {"red", "green", "blue"};
 
-// Takes the first line off the state.
-static struct theater_bytes first_line(struct theater_bytes *rest) {
-    size_t end = 0;
-    while (end < rest->size && rest->data[end] != '\n') {
-        end++;
-    }
-    struct theater_bytes line = {rest->data, end};
-    end += end < rest->size;
-    *rest = (struct theater_bytes){rest->data + end, rest->size - end};
-    return line;
-}
-
 // If `line` is a member, its name and channel.
 static bool is_member(struct theater_bytes line, struct theater_bytes *channel,
                       struct theater_bytes *name) {
@@ -34,7 +22,7 @@ static bool is_member(struct theater_bytes line, struct theater_bytes *channel,
 static struct theater_bytes name_of(struct theater_bytes state, struct theater_bytes channel) {
     struct theater_bytes rest = state, member, name;
     while (rest.size != 0) {
-        if (is_member(first_line(&rest), &member, &name) && theater_text_equal(member, channel)) {
+        if (is_member(theater_line(&rest), &member, &name) && theater_text_equal(member, channel)) {
             return name;
         }
     }
@@ -46,7 +34,7 @@ static struct theater_bytes without(struct theater_bytes state, struct theater_b
     struct theater_bytes rest = state, member, name;
     while (rest.size != 0) {
         struct theater_bytes before = {state.data, state.size - rest.size};
-        if (is_member(first_line(&rest), &member, &name) && theater_text_equal(member, channel)) {
+        if (is_member(theater_line(&rest), &member, &name) && theater_text_equal(member, channel)) {
             return theater_join(before, rest);
         }
     }
@@ -60,7 +48,7 @@ static struct theater_bytes say(struct theater_bytes state, struct theater_bytes
     theater_log(line);
     struct theater_bytes rest = state, channel, name;
     while (rest.size != 0) {
-        if (is_member(first_line(&rest), &channel, &name) && !theater_text_equal(channel, except)) {
+        if (is_member(theater_line(&rest), &channel, &name) && !theater_text_equal(channel, except)) {
             theater_send_on_channel(channel, line);
         }
     }
@@ -133,7 +121,7 @@ static struct theater_result on_request(struct theater_bytes state, struct theat
     }
     struct theater_bytes rest = state, answer = theater_text("["), channel, name;
     while (rest.size != 0) {
-        struct theater_bytes line = first_line(&rest);
+        struct theater_bytes line = theater_line(&rest);
         bool member = is_member(line, &channel, &name);
         if (member == who) {
             theater_word(&line);

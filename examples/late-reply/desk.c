@@ -13,18 +13,6 @@ static struct theater_bytes own(struct theater_bytes state) {
     return theater_is_none(state) ? theater_text("") : state;
 }
 
-// Takes the first line off the state.
-static struct theater_bytes first_line(struct theater_bytes *state) {
-    size_t end = 0;
-    while (end < state->size && state->data[end] != '\n') {
-        end++;
-    }
-    struct theater_bytes line = {state->data, end};
-    end += end < state->size;
-    *state = (struct theater_bytes){state->data + end, state->size - end};
-    return line;
-}
-
 static struct theater_result on_init(struct theater_bytes state, struct theater_bytes own_id) {
     (void)own_id;
     theater_log("the desk is open");
@@ -53,7 +41,7 @@ static struct theater_result on_send(struct theater_bytes state, struct theater_
         return theater_ok(THEATER_NONE);
     }
     theater_log("open questions: ", theater_list_outstanding().count);
-    struct theater_bytes question = first_line(&rest);
+    struct theater_bytes question = theater_line(&rest);
     struct theater_bytes id = theater_word(&question);
     struct theater_outcome outcome;
     if (theater_text_equal(question, "never")) {

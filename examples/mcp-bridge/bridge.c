@@ -14,22 +14,11 @@ struct bridge {
     struct theater_bytes unfinished;  // output
 };
 
-static struct theater_bytes first_line(struct theater_bytes *rest) {
-    size_t end = 0;
-    while (end < rest->size && rest->data[end] != '\n') {
-        end++;
-    }
-    struct theater_bytes line = {rest->data, end};
-    end += end < rest->size;
-    *rest = (struct theater_bytes){rest->data + end, rest->size - end};
-    return line;
-}
-
 // The first line of a state has the numbers and the size of the lines that wait.
 static struct bridge read_state(struct theater_bytes state) {
     struct bridge bridge = {0};
     uint64_t size = 0;
-    struct theater_bytes rest = state, line = first_line(&rest);
+    struct theater_bytes rest = state, line = theater_line(&rest);
     (void)theater_parse_number(theater_word(&line), &bridge.pid);
     (void)theater_parse_number(theater_word(&line), &bridge.last_call);
     (void)theater_parse_number(line, &size);
@@ -88,7 +77,7 @@ static void answer(struct bridge *bridge, struct theater_bytes call, struct thea
     struct theater_bytes rest = bridge->waiting;
     while (rest.size != 0) {
         struct theater_bytes before = {bridge->waiting.data, bridge->waiting.size - rest.size};
-        struct theater_bytes request = first_line(&rest);
+        struct theater_bytes request = theater_line(&rest);
         if (theater_text_equal(theater_word(&request), call)) {
             struct theater_outcome outcome = theater_respond(request, reply);
             if (!outcome.ok) {
@@ -107,7 +96,7 @@ static struct theater_result on_stdout(struct theater_bytes state, uint64_t pid,
     struct bridge bridge = read_state(state);
     struct theater_bytes rest = theater_join(bridge.unfinished, output);
     for (;;) {
-        struct theater_bytes from = rest, line = first_line(&rest);
+        struct theater_bytes from = rest, line = theater_line(&rest);
         if (from.size == line.size) {  // no end of line
             bridge.unfinished = from;
             return theater_ok(write_state(&bridge));

@@ -6,17 +6,6 @@
 // "run TEXT" begins a task, "end" ends the manager, and any request gives the list.
 #include "theater.h"
 
-static struct theater_bytes first_line(struct theater_bytes *rest) {
-    size_t end = 0;
-    while (end < rest->size && rest->data[end] != '\n') {
-        end++;
-    }
-    struct theater_bytes line = {rest->data, end};
-    end += end < rest->size;
-    *rest = (struct theater_bytes){rest->data + end, rest->size - end};
-    return line;
-}
-
 static struct theater_result on_init(struct theater_bytes state, struct theater_bytes own_id) {
     (void)own_id;
     return theater_ok(theater_is_none(state) ? theater_text("") : state);
@@ -45,7 +34,7 @@ static struct theater_bytes with(struct theater_bytes state, struct theater_byte
     struct theater_bytes rest = state;
     while (rest.size != 0) {
         struct theater_bytes before = {state.data, state.size - rest.size};
-        struct theater_bytes line = first_line(&rest);
+        struct theater_bytes line = theater_line(&rest);
         (void)theater_word(&line);
         if (theater_text_equal(theater_word(&line), task)) {
             return theater_join(before, word, " ", task, " ", theater_is_none(text) ? line : text,

@@ -295,6 +295,18 @@ THEATER__SHARED struct theater_bytes theater_word(struct theater_bytes *rest) {
     return word;
 }
 
+// Takes the first line off a text, without its end, and moves `rest` behind it. Empty at the end.
+THEATER__SHARED struct theater_bytes theater_line(struct theater_bytes *rest) {
+    size_t end = 0;
+    while (end < rest->size && rest->data[end] != '\n') {
+        end++;
+    }
+    struct theater_bytes line = {rest->data, end};
+    end += end < rest->size;
+    *rest = (struct theater_bytes){rest->data + end, rest->size - end};
+    return line;
+}
+
 // Reads decimal digits. Anything else, or a number that is too large, is false and leaves `number`
 // as it is.
 THEATER__SHARED bool theater_parse_number(struct theater_bytes bytes, uint64_t *number) {

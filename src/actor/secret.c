@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -56,8 +55,7 @@ bool secret_is_header(struct slice name) {
     static const char *const names[] = {"authorization", "cookie", "proxy-authorization",
                                         "set-cookie"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
-        if (name.size == strlen(names[i]) &&
-            strncasecmp((const char *)name.data, names[i], name.size) == 0) {
+        if (slice_equal_any_case(name, names[i])) {
             return true;
         }
     }

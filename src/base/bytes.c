@@ -21,6 +21,28 @@ bool slice_starts_with(struct slice a, const char *prefix) {
     return a.size >= size && (size == 0 || memcmp(a.data, prefix, size) == 0);
 }
 
+static uint8_t lower(uint8_t byte) {
+    return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte - 'A' + 'a') : byte;
+}
+
+bool slice_equal_any_case(struct slice a, const char *text) {
+    bool equal = a.size == strlen(text);
+    for (size_t i = 0; equal && i < a.size; i++) {
+        equal = lower(a.data[i]) == lower((uint8_t)text[i]);
+    }
+    return equal;
+}
+
+struct slice slice_trim(struct slice text) {
+    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
+        text = slice_of(text.data + 1, text.size - 1);
+    }
+    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t')) {
+        text.size--;
+    }
+    return text;
+}
+
 void *xmalloc(size_t size) {
     void *pointer = malloc(size != 0 ? size : 1);
     if (pointer == NULL) {

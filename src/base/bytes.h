@@ -31,6 +31,10 @@ static inline struct slice slice_text(const char *text) {
 bool slice_equal(struct slice a, struct slice b);
 bool slice_equal_text(struct slice a, const char *text);
 bool slice_starts_with(struct slice a, const char *prefix);
+// The same, with the letters of ASCII in either case, whatever the locale.
+bool slice_equal_any_case(struct slice a, const char *text);
+// Without the blanks and tabs at both ends.
+struct slice slice_trim(struct slice text);
 
 // `references` is changed by any thread, atomically; the rest is written before the first share.
 struct bytes {

@@ -2,7 +2,6 @@
 // What a transfer asks for: its check, and what becomes of it on a redirect (RFC 9110, section
 // 15.4; for what browsers do differently, the Fetch standard).
 #include <stdlib.h>
-#include <strings.h>
 
 #include "io/http_internal.h"
 
@@ -33,28 +32,13 @@ bool io_http_is_value(struct slice text) {
     return true;
 }
 
-bool io_http_is_name(struct slice text, const char *name) {
-    return text.size == strlen(name) &&
-           (text.size == 0 || strncasecmp((const char *)text.data, name, text.size) == 0);
-}
-
 static bool is_one_of(struct slice name, const char *const *names, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        if (io_http_is_name(name, names[i])) {
+        if (slice_equal_any_case(name, names[i])) {
             return true;
         }
     }
     return false;
-}
-
-static struct slice trim(struct slice text) {
-    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
-        text = slice_of(text.data + 1, text.size - 1);
-    }
-    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t')) {
-        text.size--;
-    }
-    return text;
 }
 
 // ---- the check
@@ -72,11 +56,11 @@ static enum status take_method(struct io_http_transfer *transfer, struct slice m
         return error_set(error, ERR_INVALID, "invalid method: it is no token of at most %d bytes",
                          (int)METHOD_MOST_BYTES);
     }
-    if (io_http_is_name(method, "CONNECT")) {
+    if (slice_equal_any_case(method, "CONNECT")) {
         return error_set(error, ERR_INVALID, "invalid method: CONNECT makes no request");
     }
     for (size_t i = 0; i < COUNT_OF(standard); i++) {
-        method = io_http_is_name(method, standard[i]) ? slice_text(standard[i]) : method;
+        method = slice_equal_any_case(method, standard[i]) ? slice_text(standard[i]) : method;
     }
     buf_append_slice(&transfer->method, method);
     (void)buf_text(&transfer->method);
@@ -89,11 +73,11 @@ static bool names_host(const struct io_url *url, struct slice value) {
     (void)snprintf(host, sizeof host, "%.*s:%u", (int)url->host.size, (const char *)url->host.data,
                    url->port);
     bool is_own = url->port == (url->is_https ? 443 : 80);
-    if (io_http_is_name(value, host)) {
+    if (slice_equal_any_case(value, host)) {
         return true;
     }
     host[url->host.size] = '\0';
-    return is_own && io_http_is_name(value, host);
+    return is_own && slice_equal_any_case(value, host);
 }
 
 // Whether the field says only what the client says anyway: then it is left out.
@@ -115,15 +99,15 @@ static enum status check_field(const struct io_http_transfer *transfer, struct s
         return error_set(error, ERR_INVALID, "header not allowed: %.*s", shown(name),
                          (const char *)name.data);
     }
-    value = trim(value);
+    value = slice_trim(value);
     *is_implied = false;
-    if (io_http_is_name(name, "host")) {
+    if (slice_equal_any_case(name, "host")) {
         *is_implied = names_host(&transfer->url, value);
         return *is_implied ? OK
                            : error_set(error, ERR_INVALID,
                                        "header not allowed: host other than that of the URL");
     }
-    if (io_http_is_name(name, "content-length")) {
+    if (slice_equal_any_case(name, "content-length")) {
         char digits[24];
         (void)snprintf(digits, sizeof digits, "%zu", bytes_slice(transfer->body).size);
         *is_implied = slice_equal_text(value, digits);
@@ -174,7 +158,7 @@ static enum status take_fields(struct io_http_transfer *transfer, const struct i
             return status;
         }
         if (!is_implied) {
-            add_field(transfer, ask->headers[i].name, trim(ask->headers[i].value));
+            add_field(transfer, ask->headers[i].name, slice_trim(ask->headers[i].value));
         }
     }
     place_fields(transfer->headers, transfer->header_count, transfer->header_texts.data);
@@ -219,7 +203,7 @@ struct slice http_response_header(const struct io_http_transfer *transfer, const
     for (uint32_t i = 0; i < transfer->lines_in; i++) {
         struct slice field = slice_text((const char *)at);
         struct slice value = slice_text((const char *)at + field.size + 1);
-        if (io_http_is_name(field, name)) {
+        if (slice_equal_any_case(field, name)) {
             return value;
         }
         at = value.data + value.size + 1;

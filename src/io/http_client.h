@@ -48,8 +48,6 @@ void io_http_client_free(struct io_http_client *client);
 bool io_http_is_token(struct slice text);
 // What may stand in a field: no control characters but tabs.
 bool io_http_is_value(struct slice text);
-// A field's name, in any case.
-bool io_http_is_name(struct slice text, const char *name);
 
 // ---- a transfer
 // ----------------------------------------------------------------------------------

@@ -277,7 +277,7 @@ static void add_text(struct curl_slist **list, const char *text) {
 
 static bool has_field(const struct io_http_transfer *transfer, const char *name) {
     for (uint32_t i = 0; i < transfer->header_count; i++) {
-        if (io_http_is_name(transfer->headers[i].name, name)) {
+        if (slice_equal_any_case(transfer->headers[i].name, name)) {
             return true;
         }
     }

@@ -55,25 +55,11 @@ static bool refuse(struct http_parser *parser, uint16_t status, const char *text
     return false;
 }
 
-static bool equals(struct slice text, const char *word) {
-    return text.size == strlen(word) && strncasecmp((const char *)text.data, word, text.size) == 0;
-}
-
-static struct slice trim(struct slice text) {
-    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
-        text = slice_of(text.data + 1, text.size - 1);
-    }
-    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t')) {
-        text.size--;
-    }
-    return text;
-}
-
 bool http_list_has(struct slice list, const char *word) {
     while (list.size > 0) {
         const uint8_t *comma = memchr(list.data, ',', list.size);
         size_t size = comma != NULL ? (size_t)(comma - list.data) : list.size;
-        if (equals(trim(slice_of(list.data, size)), word)) {
+        if (slice_equal_any_case(slice_trim(slice_of(list.data, size)), word)) {
             return true;
         }
         size += comma != NULL;
@@ -311,7 +297,7 @@ static bool check_framing(struct http_parser *parser, struct http_request *reque
         if (request->minor_version == 0) {
             return refuse(parser, 400, "Transfer-Encoding in HTTP/1.0");
         }
-        if (!equals(http_request_header(request, "transfer-encoding"), "chunked")) {
+        if (!slice_equal_any_case(http_request_header(request, "transfer-encoding"), "chunked")) {
             return refuse(parser, 501, "a Transfer-Encoding other than chunked");
         }
         request->has_body = true;
@@ -420,7 +406,7 @@ static bool check_expect(struct http_parser *parser, const struct http_request *
     if (expect.data == NULL || request->minor_version == 0) {
         return true;
     }
-    parser->expects_continue = equals(expect, "100-continue");
+    parser->expects_continue = slice_equal_any_case(expect, "100-continue");
     return parser->expects_continue || refuse(parser, 417, "an unknown Expect");
 }
 
@@ -433,7 +419,7 @@ static int on_head(llhttp_t *llhttp) {
     request->minor_version = llhttp->http_minor;
     request->is_head = llhttp->method == HTTP_HEAD;
     for (uint32_t i = 0; i < request->header_count; i++) {
-        box->headers[i].value = trim(box->headers[i].value);
+        box->headers[i].value = slice_trim(box->headers[i].value);
     }
     if (llhttp->method == HTTP_CONNECT) {
         refuse(parser, 501, "CONNECT is for proxies");

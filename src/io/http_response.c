@@ -2,7 +2,6 @@
 #include "io/http_response.h"
 
 #include <stdio.h>
-#include <strings.h>
 
 #include "io/http_parse.h"
 
@@ -95,11 +94,6 @@ static bool is_value(struct slice text) {
     return true;
 }
 
-static bool is_named(struct slice name, const char *other) {
-    return name.size == strlen(other) &&
-           strncasecmp((const char *)name.data, other, name.size) == 0;
-}
-
 static void note_length(struct http_response *response, struct slice value) {
     uint64_t length = 0;
     bool is_number = value.size > 0 && value.size <= 18;
@@ -115,20 +109,20 @@ static void note_length(struct http_response *response, struct slice value) {
 static bool is_own(struct http_response *response, struct slice name, struct slice value) {
     static const char *const dropped[] = {"keep-alive", "proxy-connection", "te",
                                           "trailer",    "upgrade",          "date"};
-    if (is_named(name, "content-length")) {
+    if (slice_equal_any_case(name, "content-length")) {
         note_length(response, value);
         return true;
     }
-    if (is_named(name, "transfer-encoding")) {
+    if (slice_equal_any_case(name, "transfer-encoding")) {
         response->is_chunked = http_list_has(value, "chunked");
         return true;
     }
-    if (is_named(name, "connection")) {
+    if (slice_equal_any_case(name, "connection")) {
         response->closes |= http_list_has(value, "close");
         return true;
     }
     for (size_t i = 0; i < COUNT_OF(dropped); i++) {
-        if (is_named(name, dropped[i])) {
+        if (slice_equal_any_case(name, dropped[i])) {
             return true;
         }
     }

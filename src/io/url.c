@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
-#include <strings.h>
 
 enum { HOST_MOST_BYTES = 253, LABEL_MOST_BYTES = 63, PORT_MOST = 65535 };
 
@@ -42,11 +41,6 @@ static size_t scheme_size(struct slice text) {
         size++;
     }
     return size > 0 && size < text.size && text.data[size] == ':' ? size + 1 : 0;
-}
-
-static bool is_scheme(struct slice text, const char *scheme) {
-    return text.size == strlen(scheme) &&
-           strncasecmp((const char *)text.data, scheme, text.size) == 0;
 }
 
 // Blanks around are common in Location; control characters and zeros within are an attempt.
@@ -250,8 +244,8 @@ enum status io_url_parse(struct slice text, struct io_url *out, struct error *er
     if (scheme == 0) {
         return refuse(error, "it must begin with https:// or http://");
     }
-    bool is_https = is_scheme(slice_of(text.data, scheme), "https:");
-    if (!is_https && !is_scheme(slice_of(text.data, scheme), "http:")) {
+    bool is_https = slice_equal_any_case(slice_of(text.data, scheme), "https:");
+    if (!is_https && !slice_equal_any_case(slice_of(text.data, scheme), "http:")) {
         return refuse(error, "its scheme is neither https nor http");
     }
     struct slice rest = from(text, scheme);

@@ -5,7 +5,8 @@
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <string.h>
-#include <strings.h>
+
+#include "io/http_parse.h"
 
 // A buffer larger than this is not kept for the next message.
 enum { KEEP_BYTES = 64 * 1024 };
@@ -302,50 +303,17 @@ size_t websocket_write_close(uint16_t code, struct slice reason,
 
 // ---- the opening handshake ---------------------------------------------------------------------
 
-static bool is_name(struct slice name, const char *wanted) {
-    return name.size == strlen(wanted) &&
-           strncasecmp((const char *)name.data, wanted, name.size) == 0;
-}
-
-static bool is_blank(uint8_t byte) {
-    return byte == ' ' || byte == '\t';
-}
-
-static struct slice trim(struct slice text) {
-    while (text.size > 0 && is_blank(text.data[0])) {
-        text = slice_of(text.data + 1, text.size - 1);
-    }
-    while (text.size > 0 && is_blank(text.data[text.size - 1])) {
-        text.size--;
-    }
-    return text;
-}
-
-// Whether a list, with commas, has the token, in whatever case.
-static bool has_token(struct slice list, const char *token) {
-    while (list.size > 0) {
-        const uint8_t *comma = memchr(list.data, ',', list.size);
-        size_t size = comma != NULL ? (size_t)(comma - list.data) : list.size;
-        if (is_name(trim(slice_of(list.data, size)), token)) {
-            return true;
-        }
-        size_t used = comma != NULL ? size + 1 : size;
-        list = slice_of(list.data + used, list.size - used);
-    }
-    return false;
-}
-
 void websocket_handshake_header(struct websocket_handshake *handshake, struct slice name,
                                 struct slice value) {
-    if (is_name(name, "upgrade")) {
-        handshake->is_upgrade |= has_token(value, "websocket");
-    } else if (is_name(name, "connection")) {
-        handshake->has_connection |= has_token(value, "upgrade");
-    } else if (is_name(name, "sec-websocket-key")) {
-        handshake->key = trim(value);
+    if (slice_equal_any_case(name, "upgrade")) {
+        handshake->is_upgrade |= http_list_has(value, "websocket");
+    } else if (slice_equal_any_case(name, "connection")) {
+        handshake->has_connection |= http_list_has(value, "upgrade");
+    } else if (slice_equal_any_case(name, "sec-websocket-key")) {
+        handshake->key = slice_trim(value);
         handshake->keys = handshake->keys < 2 ? (uint8_t)(handshake->keys + 1) : 2;
-    } else if (is_name(name, "sec-websocket-version")) {
-        handshake->version = trim(value);
+    } else if (slice_equal_any_case(name, "sec-websocket-version")) {
+        handshake->version = slice_trim(value);
         handshake->versions = handshake->versions < 2 ? (uint8_t)(handshake->versions + 1) : 2;
     }
 }

@@ -38,16 +38,6 @@ static bool report(struct substitution_problem *problem, size_t at, const char *
 
 // ---- Reading a variable ------------------------------------------------------------------------
 
-static struct slice trim(struct slice text) {
-    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
-        text = slice_of(text.data + 1, text.size - 1);
-    }
-    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t')) {
-        text.size--;
-    }
-    return text;
-}
-
 static bool is_path(struct slice path) {
     for (size_t i = 0; i < path.size; i++) {
         uint8_t byte = path.data[i];
@@ -91,14 +81,14 @@ static void read_dollar(struct slice text, struct variable *out) {
 
 // default path "text", default path 12
 static void read_default(struct slice inside, struct variable *out) {
-    struct slice rest = trim(slice_of(inside.data + 7, inside.size - 7));
+    struct slice rest = slice_trim(slice_of(inside.data + 7, inside.size - 7));
     size_t name = 0;
     while (name < rest.size && rest.data[name] != ' ' && rest.data[name] != '\t') {
         name++;
     }
     out->path = slice_of(rest.data, name);
     out->has_fallback = true;
-    out->fallback = trim(slice_of(rest.data + name, rest.size - name));
+    out->fallback = slice_trim(slice_of(rest.data + name, rest.size - name));
     struct slice fallback = out->fallback;
     if (fallback.size >= 2 && (fallback.data[0] == '"' || fallback.data[0] == '\'') &&
         fallback.data[fallback.size - 1] == fallback.data[0]) {
@@ -138,7 +128,7 @@ static void read_braces(struct slice text, struct variable *out) {
         return;
     }
     out->size = end + braces;
-    struct slice inside = trim(slice_of(text.data + braces, end - braces));
+    struct slice inside = slice_trim(slice_of(text.data + braces, end - braces));
     if (slice_starts_with(inside, "default ") || slice_starts_with(inside, "default\t")) {
         read_default(inside, out);
     } else {

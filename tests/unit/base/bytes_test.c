@@ -16,6 +16,12 @@ TEST(slices_compare_by_content) {
     EXPECT(slice_starts_with(slice_text("theater"), "the"));
     EXPECT(slice_starts_with(slice_of(NULL, 0), ""));
     EXPECT(!slice_starts_with(slice_text("th"), "the"));
+    EXPECT(slice_equal_any_case(slice_text("Content-Type"), "content-TYPE"));
+    EXPECT(slice_equal_any_case(slice_of(NULL, 0), ""));
+    EXPECT(!slice_equal_any_case(slice_text("content"), "content-type"));
+    EXPECT(!slice_equal_any_case(slice_text("@["), "`{"));  // letters only
+    EXPECT(slice_equal_text(slice_trim(slice_text(" \t a b\t ")), "a b"));
+    EXPECT(slice_equal_text(slice_trim(slice_text(" \t")), ""));
 }
 
 static void *take_and_drop(void *argument) {
