@@ -359,6 +359,15 @@ static void begin_stop(struct actor *actor) {
     mailbox_drain_all(actor, "the actor is stopping");
 }
 
+// For a reason of its own, which counts more than that of anybody who wants it to stop meanwhile.
+static void begin_stop_because(struct actor *actor, const char *reason) {
+    system_lock(actor->system);
+    atomic_store(&actor->stop_requested, true);
+    actor->stop_reason = reason;
+    system_unlock(actor->system);
+    begin_stop(actor);
+}
+
 // The end, when no child is left: its last event of this run is its shutdown.
 static void finish_stop(struct actor *actor) {
     struct actor_system *system = actor->system;
@@ -444,8 +453,7 @@ void lifecycle_started(struct actor *actor, bool is_good, const char *reason) {
     }
     // Whoever started it is told when it is gone, and may then use its id again.
     actor->start_error = bytes_copy(slice_text(reason));
-    actor->stop_reason = "init failed";
-    begin_stop(actor);
+    begin_stop_because(actor, "init failed");
 }
 
 // ---- crashing and restarting
@@ -581,8 +589,8 @@ void lifecycle_crashed(struct actor *actor, const char *reason) {
         system_unlock(system);
         mailbox_drain_all(actor, "the actor has crashed");
     } else {
-        actor->stop_reason = decision == CRASH_STOP ? "crashed" : "crashed past the restart limit";
-        begin_stop(actor);
+        begin_stop_because(actor,
+                           decision == CRASH_STOP ? "crashed" : "crashed past the restart limit");
     }
 }
 
