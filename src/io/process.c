@@ -74,8 +74,12 @@ void process_command(struct io_process *process, enum exec_command_kind kind, in
     process->is_killed = kind == EXEC_KILL;
     struct exec_command command = {.kind = kind, .value = value};
     uv_buf_t part = uv_buf_init((char *)&command, sizeof command);
-    if (uv_try_write((uv_stream_t *)&process->control, &part, 1) != (int)sizeof command) {
-        close_handle(handle, control_closed);
+    int descriptor = -1;
+    if (uv_try_write((uv_stream_t *)&process->control, &part, 1) != (int)sizeof command &&
+        uv_fileno(handle, &descriptor) == 0) {
+        // Not closed: if the supervisor is gone, what it said before is still to be read, and its
+        // end. If it is stuck, this is what it ends by, and we hear of that in the same way.
+        (void)shutdown(descriptor, SHUT_RDWR);
     }
 }
 

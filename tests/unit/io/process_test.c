@@ -271,6 +271,36 @@ TEST(a_signal_reaches_the_program) {
     close_all();
 }
 
+struct delay {
+    struct io_post post;
+    unsigned ms;
+};
+
+static void hold_up_loop(struct io_post *post) {
+    (void)usleep(1000 * CONTAINER_OF(post, struct delay, post)->ms);
+}
+
+// The supervisor has reported the end and is gone, when a signal is sent to it.
+TEST(a_signal_that_comes_too_late_is_answered_and_hides_no_end) {
+    open_all();
+    struct run run = {0};
+    begin(&run, (const char *[]){"/bin/sh", "-c", "read line; sleep 0.1; exit 3", NULL});
+    await(&run, &run.is_started);
+    struct io_process_order close = {.kind = IO_ORDER_CLOSE_STDIN};
+    EXPECT(give(&run, close).status == OK);
+    // While the first of them runs, the second and the order come to stand in one row.
+    struct delay first = {.post.run = hold_up_loop, .ms = 50};
+    struct delay second = {.post.run = hold_up_loop, .ms = 500};
+    io_loop_post(loop, &first.post);
+    io_loop_post(loop, &second.post);
+    struct io_process_order order = {.kind = IO_ORDER_SIGNAL, .signal = SIGTERM};
+    EXPECT(give(&run, order).status == ERR_CLOSED);
+    await(&run, &run.has_exited);
+    EXPECT(run.code == 3);
+    finish(&run);
+    close_all();
+}
+
 TEST(a_program_whose_time_is_over_is_killed) {
     open_all();
     struct run run = {0};
