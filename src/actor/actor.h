@@ -172,6 +172,9 @@ struct slice actor_state(const struct actor *self);
 // the host function.
 void actor_call_begin(struct actor *self, const char *name, const struct component_func_type *type,
                       const struct value *args);
+// The calls of a leg that follows a wait may take so much room in its event: results of calls that
+// wait should stay below it.
+#define ACTOR_LEG_CALLS_MOST_BYTES (104U * 1024U * 1024U)
 // False when the calls of this leg take more room than an event may have: the caller traps.
 bool actor_call_end(struct actor *self, const struct value *result) MUST_CHECK;
 

@@ -96,8 +96,8 @@ void actor_hash(struct actor *self, struct slice content, uint8_t hash[SHA256_BY
     turn_on_worker(self->turn, hash_on_worker, &job);
 }
 
-// Of an event, which holds besides them the parameters and the state.
-#define LEG_CALLS_MOST_BYTES (32U * 1024U * 1024U)
+// Of an event, which holds besides them the state and, in the first leg, the parameters.
+#define FIRST_LEG_CALLS_MOST_BYTES (32U * 1024U * 1024U)
 
 bool actor_call_end(struct actor *self, const struct value *result) {
     struct turn *turn = self->turn;
@@ -106,7 +106,7 @@ bool actor_call_end(struct actor *self, const struct value *result) {
     }
     turn->call_name = NULL;
     size_t bytes = turn->calls.size + turn->call_secrets.size + turn->denials.size;
-    return bytes <= LEG_CALLS_MOST_BYTES;
+    return bytes <= (turn->leg == 0 ? FIRST_LEG_CALLS_MOST_BYTES : ACTOR_LEG_CALLS_MOST_BYTES);
 }
 
 struct slice actor_error_text(const struct actor *self, const struct error *error) {

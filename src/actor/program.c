@@ -380,12 +380,6 @@ static void remember_component(struct actor_system *system, const char *path,
     if (old == NULL && system->components.live_count >= COMPONENTS_MOST) {
         old = remove_oldest(&system->components);
     }
-    if (old == NULL && system->components.live_count >= PROGRAMS_MOST) {
-        uint32_t cursor = 0;
-        struct map_entry *first = map_next(&system->components, &cursor);
-        old = first->value;
-        map_remove(&system->components, first->key);
-    }
     map_add(&system->components, slice_text(path), entry);
     pthread_mutex_unlock(&system->program_lock);
     if (old != NULL) {

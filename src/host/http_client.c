@@ -123,11 +123,18 @@ static bool give_response(struct component_call *call, const struct io_http_resp
 // ---- the call
 // ------------------------------------------------------------------------------------
 
-// What the policy permits, as long as the call has room for it, and for header fields beside it.
+// Of header fields, in the event of a leg.
+enum { FIELDS_ROOM_BYTES = 1024 * 1024 };
+
+// What the policy permits, as long as the call and its event have room for it, and for header
+// fields beside it.
 static uint64_t response_limit(struct component_call *call, const struct permissions *permissions) {
     const struct arena *arena = component_call_arena(call);
     uint64_t room = (arena->limit_bytes - arena->used_bytes) / 8 * 7;
     uint64_t most = permissions->http_client.max_response_bytes;
+    room = room < ACTOR_LEG_CALLS_MOST_BYTES - FIELDS_ROOM_BYTES
+               ? room
+               : ACTOR_LEG_CALLS_MOST_BYTES - FIELDS_ROOM_BYTES;
     return most < room ? most : room;
 }
 

@@ -320,6 +320,18 @@ def test_the_size_of_a_response_is_limited(t):
               "a redirect's body does not matter")
 
 
+def test_large_responses_come_whole_or_are_refused(t):
+    with serving({"/": lambda request: response(bytes(int(request.field("x-size"))))}) as server:
+        manifest = fetch(t, "max_response_size = 1000000000",
+                         policy="[limits]\nmemory_bytes = 1000000000\nmessage_bytes = 64000000\n")
+        sizes = (40 * MIB, 99 * MIB, 110 * MIB)
+        answers = ask(t, manifest, *["sum GET %s\nx-size: %d" % (server.url(), size)
+                                     for size in sizes])
+        check(answers[0].startswith("200 %d " % sizes[0]) and
+              answers[1].startswith("200 %d " % sizes[1]), "both came", answers)
+        check("response too large" in answers[2], "no room in an event", answers)
+
+
 def test_the_header_of_a_response_is_limited(t):
     def many(_request):
         return response(fields=[("X-%d" % i, "y") for i in range(1001)])
