@@ -48,7 +48,8 @@ static struct theater_bytes say(struct theater_bytes state, struct theater_bytes
     theater_log(line);
     struct theater_bytes rest = state, channel, name;
     while (rest.size != 0) {
-        if (is_member(theater_line(&rest), &channel, &name) && !theater_text_equal(channel, except)) {
+        if (is_member(theater_line(&rest), &channel, &name) &&
+            !theater_text_equal(channel, except)) {
             theater_send_on_channel(channel, line);
         }
     }

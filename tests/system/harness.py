@@ -82,11 +82,11 @@ def clip(text, most=4000):
 class Live:
     """A running theater whose output is read as it comes."""
 
-    def __init__(self, argv, env, cwd):
+    def __init__(self, argv, env, cwd, through=()):
         self.argv = argv
         self.lines = {"out": [], "err": []}
         self.changed = threading.Condition()
-        self.process = subprocess.Popen([BINARY] + argv, env=env, cwd=cwd,
+        self.process = subprocess.Popen([*through, BINARY] + argv, env=env, cwd=cwd,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, errors="replace",
                                         start_new_session=True)
@@ -179,8 +179,10 @@ class Test:
                 limit, Result(argv, "killed", text_of(out), text_of(err)))) from None
         return Result(argv, process.returncode, text_of(out), text_of(err)).sane()
 
-    def start(self, *argv, env=None, cwd=None):
-        live = Live([str(argument) for argument in argv], env or self.env(), cwd or self.folder)
+    def start(self, *argv, env=None, cwd=None, through=()):
+        """`through`: a command that runs the program, such as prlimit."""
+        live = Live([str(argument) for argument in argv], env or self.env(), cwd or self.folder,
+                    through)
         self.started.append(live)
         return live
 

@@ -552,9 +552,9 @@ def test_the_rest_waits_its_turn(t):
     """More requests than the process has handles for: none fails."""
     with serving({"/": hello}) as server:
         manifest = fetch(t, "timeout = 120000")
-        with handles(256):
-            live = t.start("run", manifest, "--id", "a", "--request",
-                           "crowd 300 sum GET " + server.url(), "--until-idle")
+        live = t.start("run", manifest, "--id", "a", "--request",
+                       "crowd 300 sum GET " + server.url(), "--until-idle",
+                       through=("prlimit", "--nofile=256:256"))
         run = live.wait().expect(OK)
         check(run.err.count("200 5 " + fnv(b"hello")) == 300, "all were answered", run)
         check(server.connections <= 32, "few connections", server.connections)
