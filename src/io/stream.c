@@ -196,8 +196,9 @@ static void drop_queue(struct io_stream *stream) {
 }
 
 static void tell_end(struct io_stream *stream, bool is_clean) {
+    bool is_new = !stream->has_ended || (!is_clean && !stream->is_broken);
     stream->is_broken |= !is_clean;
-    if (!stream->has_ended && !stream->is_closing) {
+    if (is_new && !stream->is_closing) {
         stream->has_ended = true;
         stop_reading(stream);
         stream->handler->ended(stream->context, is_clean);

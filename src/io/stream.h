@@ -8,8 +8,9 @@
 //
 // Life of a stream:
 //   1. io_stream_accept gives it; it reads until io_stream_pause.
-//   2. `ended` is called once, when nothing more will come: the peer finished, or the connection
-//      broke. Whoever owns the stream still closes it.
+//   2. `ended` is called when nothing more will come: the peer finished, or the connection broke.
+//      After a peer that finished it is called again if the connection breaks while something is
+//      written. Whoever owns the stream still closes it.
 //   3. io_stream_close may be called at any time, in any callback; after it only `closed` is
 //   called,
 //      later and exactly once, and then the stream is gone.

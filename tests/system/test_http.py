@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import time
 
@@ -468,6 +469,22 @@ def test_two_servers_and_their_mistakes(t):
           and "Invalid TLS configuration" in web.do("start"), "no certificate")
     check(web.do("create 0 127.0.0.1 /etc/passwd /etc/passwd") == "6"
           and web.do("start").startswith("error:"), "files beyond the folder")
+    web.end()
+
+
+def test_a_client_that_finishes_and_then_breaks_off_holds_no_place(t):
+    # Less than the time that a client has for taking an answer.
+    web = Web(t, BASIC, block="max_connections = 4\n")
+    for _ in range(8):
+        with web.connect() as peer:
+            peer.sendall((b"GET /large/3000000 HTTP/1.1\r\n" + HOST + b"\r\n") * 2)
+            peer.shutdown(socket.SHUT_WR)
+            check(peer.recv(1000) != b"", "the answer has begun")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    began = time.monotonic()
+    while web.curl("/hello")[0] != 200:
+        check(time.monotonic() - began < 15, "broken connections still have their places")
+        time.sleep(0.1)
     web.end()
 
 
