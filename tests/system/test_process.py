@@ -279,14 +279,21 @@ def test_programs_die_with_a_node_that_is_killed(t):
     expect_gone(everybody)
 
 
+def parents_of(pids):
+    parents = set()
+    for pid in pids:
+        with open("/proc/%d/stat" % pid, encoding="ascii") as file:
+            parents.add(int(file.read().rsplit(")", 1)[1].split()[1]))
+    return parents
+
+
 def test_programs_die_when_their_supervisor_is_killed(t):
     live, pids = hostile(t)
-    direct = pids[0]
     with open("/proc/%d/stat" % [pid for pid in pids if is_alive(pid)][0], encoding="ascii") as file:
         check(file.read(), "alive")
-    supervisors = {int(open("/proc/%d/stat" % pid, encoding="ascii").read().rsplit(")", 1)[1].split()[1])
-                   for pid in pids}
-    check(len(supervisors) == 1, "all are its children by now", supervisors, direct)
+    # A program in between may still be about to end.
+    harness.wait_until(lambda: len(parents_of(pids)) == 1, what="one supervisor for all of them")
+    supervisors = parents_of(pids)
     os.kill(supervisors.pop(), signal.SIGKILL)
     expect_gone(pids)
     live.wait_line("1 exit: -9")
