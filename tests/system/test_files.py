@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """theater:simple/filesystem and environment, with the guest tests/guests/files: what they do, what
 they refuse, and that nothing outside of the folder can be reached, whoever tries how hard."""
+import contextlib
 import ctypes
 import os
 import shutil
@@ -281,11 +282,12 @@ def swap(path, folder, target, ended):
                     shutil.rmtree(other)
             except OSError:
                 # The guest came between: begin again, with a folder.
-                for name in (other, path):
-                    if os.path.islink(name):
-                        os.unlink(name)
+                for name in (other, path, os.path.join(path, "inner")):
+                    with contextlib.suppress(OSError):
+                        os.unlink(name)  # a link or a file; a folder stays
                 shutil.rmtree(other, ignore_errors=True)
-                os.makedirs(os.path.join(path, "inner"), exist_ok=True)
+                with contextlib.suppress(OSError):  # a file may stand there by now
+                    os.makedirs(os.path.join(path, "inner"), exist_ok=True)
 
 
 def exchange(one, two):
