@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/hex.h"
 #include "codec/utf8.h"
 #include "component/text.h"
 #include "component/wave_reader.h"
@@ -310,22 +311,15 @@ bool wave_number(struct wave_reader *reader, enum component_kind kind, uint64_t 
 
 // ---- characters and strings --------------------------------------------------------------------
 
-static int hex_digit(int byte) {
-    if (is_digit(byte)) {
-        return byte - '0';
-    }
-    int lower = byte | 0x20;
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 // Behind "\u".
 static bool read_unicode_escape(struct wave_reader *reader, size_t begin, uint32_t *scalar) {
     uint32_t value = 0;
     size_t digits = 0;
     if (wave_peek(reader) == '{') {
-        for (reader->at++; hex_digit(wave_peek(reader)) >= 0; reader->at++, digits++) {
+        for (reader->at++; hex_read_digit(wave_peek(reader)) >= 0; reader->at++, digits++) {
             // Stays above every scalar once it is.
-            value = value > 0x10ffff ? value : value << 4 | (uint32_t)hex_digit(wave_peek(reader));
+            value =
+                value > 0x10ffff ? value : value << 4 | (uint32_t)hex_read_digit(wave_peek(reader));
         }
     }
     if (digits == 0 || wave_peek(reader) != '}') {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "host/wasi_http.h"
+#include "io/http_field.h"
 
 enum { OTHER_METHOD = 9, OTHER_SCHEME = 2, TEXT_MOST_BYTES = 64 * 1024 };
 enum { BODY_BYTES_MOST = 64 * 1024 * 1024 };  // of all requests of an actor that are not sent

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "host/wasi_http.h"
+#include "io/http_field.h"
 
 enum { FIELDS_MOST = 1000, FIELDS_MOST_BYTES = 128 * 1024 };
 enum { INVALID_SYNTAX, FORBIDDEN, IMMUTABLE };  // header-error

@@ -10,28 +10,6 @@ enum { METHOD_MOST_BYTES = 64 };
 // ---- texts
 // ---------------------------------------------------------------------------------------
 
-bool io_http_is_token(struct slice text) {
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t byte = text.data[i];
-        bool is_word = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                       (byte >= '0' && byte <= '9');
-        if (!is_word && (byte == '\0' || strchr("!#$%&'*+-.^_`|~", byte) == NULL)) {
-            return false;
-        }
-    }
-    return text.size > 0;
-}
-
-bool io_http_is_value(struct slice text) {
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t byte = text.data[i];
-        if ((byte < 0x20 && byte != '\t') || byte == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool is_one_of(struct slice name, const char *const *names, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (slice_equal_any_case(name, names[i])) {

@@ -41,14 +41,6 @@ void io_http_client_stop(struct io_http_client *client);
 // transfer may begin meanwhile or later.
 void io_http_client_free(struct io_http_client *client);
 
-// ---- texts
-// ---------------------------------------------------------------------------------------
-
-// A token (RFC 9110, section 5.6.2): a field's name, a method.
-bool io_http_is_token(struct slice text);
-// What may stand in a field: no control characters but tabs.
-bool io_http_is_value(struct slice text);
-
 // ---- a transfer
 // ----------------------------------------------------------------------------------
 

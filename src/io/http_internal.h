@@ -12,6 +12,7 @@
 
 #include "base/map.h"
 #include "io/http_client.h"
+#include "io/http_field.h"
 #include "io/loop.h"
 
 enum {

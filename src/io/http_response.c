@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "io/http_field.h"
 #include "io/http_parse.h"
 
 void http_response_release(struct http_response *response) {
@@ -72,28 +73,6 @@ const char *http_reason(uint16_t status) {
     return "";
 }
 
-// A token of RFC 9110, section 5.6.2.
-static bool is_token(struct slice text) {
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t byte = text.data[i];
-        bool is_letter = (byte | 32) >= 'a' && (byte | 32) <= 'z';
-        bool is_digit = byte >= '0' && byte <= '9';
-        if (!is_letter && !is_digit && (byte == 0 || strchr("!#$%&'*+-.^_`|~", byte) == NULL)) {
-            return false;
-        }
-    }
-    return text.size > 0;
-}
-
-static bool is_value(struct slice text) {
-    for (size_t i = 0; i < text.size; i++) {
-        if ((text.data[i] < 0x20 && text.data[i] != '\t') || text.data[i] == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void note_length(struct http_response *response, struct slice value) {
     uint64_t length = 0;
     bool is_number = value.size > 0 && value.size <= 18;
@@ -131,11 +110,11 @@ static bool is_own(struct http_response *response, struct slice name, struct sli
 
 enum status http_response_add(struct http_response *response, struct slice name, struct slice value,
                               struct error *error) {
-    if (!is_token(name)) {
+    if (!io_http_is_token(name)) {
         return error_set(error, ERR_INVALID,
                          "the name of a header field of the answer is no token");
     }
-    if (!is_value(value)) {
+    if (!io_http_is_value(value)) {
         return error_set(error, ERR_INVALID,
                          "the header field %.*s of the answer has a control character in its value",
                          (int)(name.size < 64 ? name.size : 64), (const char *)name.data);

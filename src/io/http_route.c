@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "codec/hex.h"
 #include "codec/utf8.h"
 #include "io/http_parse.h"
 
@@ -24,14 +25,6 @@ struct http_route {
 // ---- paths
 // ---------------------------------------------------------------------------------------
 
-static int hex_digit(uint8_t byte) {
-    if (byte >= '0' && byte <= '9') {
-        return byte - '0';
-    }
-    byte |= 32;
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
 // Appends the decoded segment. False: it is refused.
 static bool decode_segment(struct slice segment, struct buf *out) {
     size_t start = out->size;
@@ -39,8 +32,8 @@ static bool decode_segment(struct slice segment, struct buf *out) {
         uint8_t byte = segment.data[i];
         if (byte == '%') {
             bool is_whole = segment.size - i > 2;
-            int high = is_whole ? hex_digit(segment.data[i + 1]) : -1;
-            int low = is_whole ? hex_digit(segment.data[i + 2]) : -1;
+            int high = is_whole ? hex_read_digit(segment.data[i + 1]) : -1;
+            int low = is_whole ? hex_read_digit(segment.data[i + 2]) : -1;
             if (high < 0 || low < 0) {
                 return false;
             }
