@@ -354,6 +354,10 @@ void catalogue_bind_blob(struct catalogue_query *query, int at, struct slice blo
     }
 }
 
+void catalogue_bind_hash(struct catalogue_query *query, int at, const uint8_t hash[SHA256_BYTES]) {
+    catalogue_bind_blob(query, at, slice_of(hash, SHA256_BYTES));
+}
+
 enum status catalogue_step(struct catalogue_query *query, bool *has_row, struct error *error) {
     sqlite3 *connection = query->session->connection;
     if (query->statement == NULL) {
@@ -374,6 +378,16 @@ uint64_t catalogue_number(struct catalogue_query *query, int column) {
 struct slice catalogue_column(struct catalogue_query *query, int column) {
     const void *data = sqlite3_column_blob(query->statement, column);
     return slice_of(data, (size_t)sqlite3_column_bytes(query->statement, column));
+}
+
+enum status catalogue_hash(struct catalogue_query *query, int column, uint8_t hash[SHA256_BYTES],
+                           struct error *error) {
+    struct slice content = catalogue_column(query, column);
+    if (content.size != SHA256_BYTES) {
+        return error_set(error, ERR_DAMAGED, "the catalogue is damaged: not a hash");
+    }
+    memcpy(hash, content.data, SHA256_BYTES);
+    return OK;
 }
 
 void catalogue_done(struct catalogue_query *query) {

@@ -19,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "codec/sha256.h"
 
 struct catalogue;
 struct catalogue_session;
@@ -57,12 +58,16 @@ struct catalogue_query catalogue_query(struct catalogue_session *session, const 
 void catalogue_bind_number(struct catalogue_query *query, int at, uint64_t number);
 void catalogue_bind_text(struct catalogue_query *query, int at, struct slice text);
 void catalogue_bind_blob(struct catalogue_query *query, int at, struct slice blob);
+void catalogue_bind_hash(struct catalogue_query *query, int at, const uint8_t hash[SHA256_BYTES]);
 // *has_row (may be NULL) is false at the end of the rows.
 enum status catalogue_step(struct catalogue_query *query, bool *has_row,
                            struct error *error) MUST_CHECK;
 // Of the row; columns count from 0. Slices last until the next step.
 uint64_t catalogue_number(struct catalogue_query *query, int column);
 struct slice catalogue_column(struct catalogue_query *query, int column);
+// ERR_DAMAGED for a column that holds anything else.
+enum status catalogue_hash(struct catalogue_query *query, int column, uint8_t hash[SHA256_BYTES],
+                           struct error *error) MUST_CHECK;
 // The statement may be used again, by another query.
 void catalogue_done(struct catalogue_query *query);
 // Rows that the last statement of the session changed.

@@ -3,10 +3,6 @@
 #include "codec/utf8.h"
 #include "store/internal.h"
 
-static struct slice hash_slice(const uint8_t hash[SHA256_BYTES]) {
-    return slice_of(hash, SHA256_BYTES);
-}
-
 enum status label_check(struct slice label, struct error *error) {
     if (label.size == 0) {
         return error_set(error, ERR_INVALID, "a label must not be empty");
@@ -20,6 +16,14 @@ enum status label_check(struct slice label, struct error *error) {
         return error_set(error, ERR_INVALID, "a label is UTF-8 text without NUL");
     }
     return OK;
+}
+
+// store_begin, for what is done with a label.
+static enum status begin(struct store *store, const struct store_place *place, struct slice label,
+                         bool writes, struct catalogue_session **session, uint64_t *number,
+                         struct error *error) {
+    enum status status = label_check(label, error);
+    return status == OK ? store_begin(store, place, writes, session, number, error) : status;
 }
 
 // ---- writing
@@ -46,7 +50,7 @@ static enum status remove_references(struct catalogue_session *session, uint64_t
     catalogue_bind_number(&query, 1, number);
     catalogue_bind_text(&query, 2, label);
     if (hash != NULL) {
-        catalogue_bind_blob(&query, 3, hash_slice(hash));
+        catalogue_bind_hash(&query, 3, hash);
     }
     enum status status = catalogue_step(&query, NULL, error);
     uint64_t removed = status == OK ? catalogue_changes(session) : 0;
@@ -63,7 +67,7 @@ static enum status insert_reference(struct catalogue_session *session, uint64_t 
         "0) + 1, ?3 FROM labels WHERE store = ?1 AND label = ?2");
     catalogue_bind_number(&query, 1, number);
     catalogue_bind_text(&query, 2, label);
-    catalogue_bind_blob(&query, 3, hash_slice(hash));
+    catalogue_bind_hash(&query, 3, hash);
     enum status status = catalogue_step(&query, NULL, error);
     catalogue_done(&query);
     return status == OK ? count_references(session, number, 1, 0, error) : status;
@@ -126,10 +130,7 @@ enum status store_label(struct store *store, const struct store_place *place, st
                         struct error *error) {
     struct catalogue_session *session = NULL;
     uint64_t number = 0;
-    enum status status = label_check(label, error);
-    if (status == OK) {
-        status = store_begin(store, place, true, &session, &number, error);
-    }
+    enum status status = begin(store, place, label, true, &session, &number, error);
     if (status != OK) {
         return status;
     }
@@ -148,10 +149,7 @@ enum status store_unlabel(struct store *store, const struct store_place *place, 
                           const uint8_t *hash, struct error *error) {
     struct catalogue_session *session = NULL;
     uint64_t number = 0;
-    enum status status = label_check(label, error);
-    if (status == OK) {
-        status = store_begin(store, place, true, &session, &number, error);
-    }
+    enum status status = begin(store, place, label, true, &session, &number, error);
     if (status != OK) {
         return status;
     }
@@ -162,26 +160,12 @@ enum status store_unlabel(struct store *store, const struct store_place *place, 
 // ---- reading
 // ---------------------------------------------------------------------------------------
 
-// The query's row as a label with its newest reference.
-static enum status read_hash(struct catalogue_query *query, int column, uint8_t hash[SHA256_BYTES],
-                             struct error *error) {
-    struct slice content = catalogue_column(query, column);
-    if (content.size != SHA256_BYTES) {
-        return error_set(error, ERR_DAMAGED, "the catalogue is damaged: not a hash");
-    }
-    memcpy(hash, content.data, SHA256_BYTES);
-    return OK;
-}
-
 enum status store_find_label(struct store *store, const struct store_place *place,
                              struct slice label, bool *found, uint8_t hash[SHA256_BYTES],
                              struct error *error) {
     struct catalogue_session *session = NULL;
     uint64_t number = 0;
-    enum status status = label_check(label, error);
-    if (status == OK) {
-        status = store_begin(store, place, false, &session, &number, error);
-    }
+    enum status status = begin(store, place, label, false, &session, &number, error);
     if (status != OK) {
         return status;
     }
@@ -193,7 +177,7 @@ enum status store_find_label(struct store *store, const struct store_place *plac
     catalogue_bind_text(&query, 2, label);
     status = catalogue_step(&query, found, error);
     if (status == OK && *found) {
-        status = read_hash(&query, 0, hash, error);
+        status = catalogue_hash(&query, 0, hash, error);
     }
     catalogue_done(&query);
     return catalogue_end(session, status, error);
@@ -214,7 +198,7 @@ static enum status next_label(struct catalogue_session *session, uint64_t number
     struct buf label = {0};
     if (status == OK && *found) {
         buf_append_slice(&label, catalogue_column(&query, 0));
-        status = read_hash(&query, 1, hash, error);
+        status = catalogue_hash(&query, 1, hash, error);
     }
     catalogue_done(&query);
     buf_release(after);

@@ -10,10 +10,6 @@
 #include "base/log.h"
 #include "store/internal.h"
 
-static struct slice hash_slice(const uint8_t hash[SHA256_BYTES]) {
-    return slice_of(hash, SHA256_BYTES);
-}
-
 static enum status stop_at_first(void *context, const uint8_t hash[SHA256_BYTES],
                                  struct error *error) {
     (void)hash;
@@ -109,7 +105,7 @@ enum status store_find(struct catalogue_session *session, uint64_t number,
     struct catalogue_query query =
         catalogue_query(session, "SELECT size FROM contents WHERE store = ? AND hash = ?");
     catalogue_bind_number(&query, 1, number);
-    catalogue_bind_blob(&query, 2, hash_slice(hash));
+    catalogue_bind_hash(&query, 2, hash);
     enum status status = catalogue_step(&query, found, error);
     if (status == OK && *found && size != NULL) {
         *size = catalogue_number(&query, 0);
@@ -246,7 +242,7 @@ static enum status insert_content(struct catalogue_session *session, uint64_t nu
     struct catalogue_query query = catalogue_query(
         session, "INSERT OR IGNORE INTO contents (store, hash, size) VALUES (?, ?, ?)");
     catalogue_bind_number(&query, 1, number);
-    catalogue_bind_blob(&query, 2, hash_slice(content->hash));
+    catalogue_bind_hash(&query, 2, content->hash);
     catalogue_bind_number(&query, 3, content->content.size);
     enum status status = catalogue_step(&query, NULL, error);
     bool is_new = status == OK && catalogue_changes(session) > 0;
@@ -326,10 +322,11 @@ enum status store_list_contents(struct store *store, const struct store_place *p
     while (status == OK && has_row) {
         status = catalogue_step(&query, &has_row, error);
         if (status == OK && has_row) {
-            struct slice hash = catalogue_column(&query, 0);
-            status = hash.size == SHA256_BYTES
-                         ? visit(context, slice_of(NULL, 0), hash.data, error)
-                         : error_set(error, ERR_DAMAGED, "the catalogue is damaged: not a hash");
+            uint8_t hash[SHA256_BYTES];
+            status = catalogue_hash(&query, 0, hash, error);
+            if (status == OK) {
+                status = visit(context, slice_of(NULL, 0), hash, error);
+            }
         }
     }
     catalogue_done(&query);
