@@ -240,6 +240,9 @@ struct actor_job {
     // actor's fiber; not called before `begin`, but perhaps after actor_job_done.
     void (*cancel)(struct actor_job *job);
     void (*release)(struct actor_job *job);  // frees it; any thread
+    // What the work came to, for actor_run_job to give: OK unless the work says otherwise.
+    enum status status;
+    struct error error;
     // Private to job.c.
     _Atomic uint32_t references;
     struct actor *actor;
@@ -251,8 +254,8 @@ void actor_job_init(struct actor_job *job, void (*run)(struct actor_job *job),
 void actor_job_unref(struct actor_job *job);
 // The work that `begin` set going is at its end. Takes the reference that the work held.
 void actor_job_done(struct actor_job *job);
-// (waits) OK when the work is done; otherwise it may not have begun, or may go on: the job's
-// results must not be looked at.
+// (waits) When the work is done, its status and error. An error may also say that the work has not
+// begun, or may go on: the job's results must not be looked at then.
 enum status actor_run_job(struct actor *self, struct actor_job *job,
                           struct error *error) MUST_CHECK;
 // Without waiting for it; takes the caller's reference. Also for actor_instance_ended_fn.

@@ -60,10 +60,17 @@ static void run_here(void *argument) {
     job->run(job);
 }
 
+static enum status outcome(const struct actor_job *job, struct error *error) {
+    if (job->status != OK) {
+        *error = job->error;
+    }
+    return job->status;
+}
+
 enum status actor_run_job(struct actor *self, struct actor_job *job, struct error *error) {
     if (job->run != NULL && self->system->config.run_blocking == NULL) {
         turn_on_worker(self->turn, run_here, job);
-        return OK;
+        return outcome(job, error);
     }
     atomic_fetch_add_explicit(&job->references, 1, memory_order_relaxed);
     job->actor = actor_ref(self);
@@ -83,7 +90,7 @@ enum status actor_run_job(struct actor *self, struct actor_job *job, struct erro
     } else if (status != OK && job->has_begun && job->cancel != NULL) {
         job->cancel(job);
     }
-    return status;
+    return status == OK ? outcome(job, error) : status;
 }
 
 void actor_run_job_later(struct actor *self, struct actor_job *job) {

@@ -233,8 +233,6 @@ struct server_job {
     bool may_read_anywhere;           // the paths are under folders that the actor may read
     struct io_tls *tls;
     // results
-    enum status status;
-    struct error error;
     uint16_t port;
 };
 
@@ -263,16 +261,6 @@ static void begin_job(struct actor_job *actor_job) {
     io_loop_post(job->server->loop, &job->post);
 }
 
-// Waits until the job is done and gives its status.
-static enum status run_job(struct actor *self, struct server_job *job, struct error *error) {
-    enum status status = actor_run_job(self, &job->job, error);
-    if (status == OK && job->status != OK) {
-        *error = job->error;
-        status = job->status;
-    }
-    return status;
-}
-
 // The server listens no more, and its last connection is gone.
 static void stopped(void *context) {
     web_server_unref(context);
@@ -288,15 +276,16 @@ static void listen_now(struct server_job *job) {
                                         .request = web_on_request,
                                         .closed = stopped,
                                         .context = server};
-    if (job->status == OK && (server->is_over || server->running != NULL)) {
-        job->status = error_set(&job->error, ERR_CLOSED, "the server was stopped meanwhile");
+    if (job->job.status == OK && (server->is_over || server->running != NULL)) {
+        job->job.status =
+            error_set(&job->job.error, ERR_CLOSED, "the server was stopped meanwhile");
     }
-    if (job->status == OK) {
-        job->status = http_server_start(&config, &server->running, &job->port, &job->error);
-        if (job->status == OK) {
+    if (job->job.status == OK) {
+        job->job.status = http_server_start(&config, &server->running, &job->port, &job->job.error);
+        if (job->job.status == OK) {
             web_server_ref(server);
         } else {
-            error_context(&job->error, "Failed to start server");
+            error_context(&job->job.error, "Failed to start server");
         }
     }
     actor_job_done(&job->job);
@@ -316,16 +305,16 @@ static enum status read_pem(const struct server_job *job, const char *path, stru
 static void load_tls(uv_work_t *work) {
     struct server_job *job = CONTAINER_OF(work, struct server_job, load);
     struct bytes *certificate = NULL, *key = NULL;
-    job->status = read_pem(job, job->server->certificate, &certificate, &job->error);
-    if (job->status == OK) {
-        job->status = read_pem(job, job->server->key, &key, &job->error);
+    job->job.status = read_pem(job, job->server->certificate, &certificate, &job->job.error);
+    if (job->job.status == OK) {
+        job->job.status = read_pem(job, job->server->key, &key, &job->job.error);
     }
-    if (job->status == OK) {
-        job->status =
-            io_tls_new(bytes_slice(certificate), bytes_slice(key), &job->tls, &job->error);
+    if (job->job.status == OK) {
+        job->job.status =
+            io_tls_new(bytes_slice(certificate), bytes_slice(key), &job->tls, &job->job.error);
     }
-    if (job->status != OK) {
-        error_context(&job->error, "Invalid TLS configuration");
+    if (job->job.status != OK) {
+        error_context(&job->job.error, "Invalid TLS configuration");
     }
     bytes_unref(certificate);
     bytes_unref(key);
@@ -334,7 +323,7 @@ static void load_tls(uv_work_t *work) {
 static void tls_loaded(uv_work_t *work, int code) {
     struct server_job *job = CONTAINER_OF(work, struct server_job, load);
     if (code != 0) {
-        job->status = error_set(&job->error, ERR_STOPPING, "the node is being stopped");
+        job->job.status = error_set(&job->job.error, ERR_STOPPING, "the node is being stopped");
     }
     listen_now(job);
 }
@@ -373,7 +362,7 @@ static enum status start(struct actor *self, struct web_server *server, struct e
     }
     struct server_job *job = new_job(self, server, run_start, begin_job);
     job->may_read_anywhere = may_read_pem(self, server);
-    enum status status = run_job(self, job, error);
+    enum status status = actor_run_job(self, &job->job, error);
     server->is_started = status == OK;
     server->bound_port = status == OK ? job->port : 0;
     actor_job_unref(&job->job);
@@ -385,7 +374,7 @@ static enum status stop(struct actor *self, struct web_server *server, struct er
         return error_set(error, ERR_INVALID, "the server is not running");
     }
     struct server_job *job = new_job(self, server, run_stop, begin_job);
-    enum status status = run_job(self, job, error);
+    enum status status = actor_run_job(self, &job->job, error);
     server->is_started = status != OK;
     actor_job_unref(&job->job);
     return status;

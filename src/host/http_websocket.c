@@ -178,8 +178,6 @@ struct send_job {
     uint64_t server, connection;
     enum websocket_kind kind;
     struct bytes *payload;
-    enum status status;
-    struct error error;
 };
 
 static void release_job(struct actor_job *actor_job) {
@@ -193,8 +191,8 @@ static void send_on_loop(struct io_post *post) {
     struct send_job *job = CONTAINER_OF(post, struct send_job, post);
     const struct websocket_message message = {.kind = job->kind,
                                               .payload = bytes_slice(job->payload)};
-    job->status =
-        websockets_send(job->sockets, job->server, job->connection, &message, &job->error);
+    job->job.status =
+        websockets_send(job->sockets, job->server, job->connection, &message, &job->job.error);
     actor_job_done(&job->job);
 }
 
@@ -223,10 +221,6 @@ static enum status send_to(struct actor *self, const struct value *args,
     job->kind = message->kind;
     job->payload = bytes_copy(message->payload);
     enum status status = actor_run_job(self, &job->job, error);
-    if (status == OK && job->status != OK) {
-        *error = job->error;
-        status = job->status;
-    }
     actor_job_unref(&job->job);
     return status;
 }

@@ -112,7 +112,7 @@ enum {
 
 static enum status take_texts(struct spawn *spawn, const struct value *fields) {
     struct io_process_config *config = &spawn->config;
-    struct error *error = &spawn->error;
+    struct error *error = &spawn->job.error;
     enum status status =
         add_text(&config->texts, host_bytes(&fields[CONFIG_PROGRAM]), "the program", error);
     for (uint32_t i = 0; status == OK && i < fields[CONFIG_ARGS].count; i++) {
@@ -144,7 +144,7 @@ static enum status take_framing(struct spawn *spawn, const struct value *fields,
     for (int i = 0; i < IO_OUTPUT_COUNT; i++) {
         enum io_frame_mode mode = (enum io_frame_mode)fields[CONFIG_STDOUT_MODE + i].which;
         if (mode == IO_FRAMES_CHUNKS && (chunk == 0 || chunk > most)) {
-            return error_set(&spawn->error, ERR_INVALID,
+            return error_set(&spawn->job.error, ERR_INVALID,
                              "chunk-size is %llu, but must be 1 to %llu (buffer-size, or "
                              "max_output_buffer of the manifest)",
                              (unsigned long long)chunk, (unsigned long long)most);
@@ -220,14 +220,9 @@ static enum status run_spawn(struct actor *self, struct spawn *spawn, struct err
     struct child *child = child_new(self, state->last_child + 1);
     spawn->child = child_ref(child);
     enum status status = actor_run_job(self, &spawn->job, error);
-    if (status == OK && spawn->status != OK) {
-        status = spawn->status;
+    if (status == ERR_DENIED && child->process == NULL) {
         *error = (struct error){0};
-        if (status == ERR_DENIED && child->process == NULL) {
-            actor_denied(self, PERMISSION_PROCESS, error, "%s", spawn->error.message);
-        } else {
-            *error = spawn->error;
-        }
+        actor_denied(self, PERMISSION_PROCESS, error, "%s", spawn->job.error.message);
     }
     if (status == OK) {
         state->last_child++;
@@ -258,7 +253,7 @@ static bool process_spawn(struct component_call *call, const struct value *args,
             status = run_spawn(self, spawn, &error);
             number = host_state_of(self)->last_child;
         } else {
-            error = spawn->error;
+            error = spawn->job.error;
         }
         actor_job_unref(&spawn->job);
     }

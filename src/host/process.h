@@ -41,8 +41,6 @@ struct spawn {
     char *cwd;  // NULL: none given
     char *default_folder;
     struct io_process_config config;
-    enum status status;
-    struct error error;
 };
 
 // For the calling actor; gives one reference.

@@ -131,9 +131,9 @@ static void on_started(void *context, enum status status, const struct error *er
     struct child *child = context;
     struct spawn *spawn = child->spawn;
     child->spawn = NULL;
-    spawn->status = status;
+    spawn->job.status = status;
     if (status != OK) {
-        spawn->error = *error;
+        spawn->job.error = *error;
     }
     actor_job_done(&spawn->job);
 }
@@ -169,10 +169,10 @@ static enum status find_program(struct spawn *spawn, char **path) {
     }
     *path = NULL;
     if (!is_allowed) {
-        return error_set(&spawn->error, ERR_DENIED, "program %.*s is not in allowed_programs",
+        return error_set(&spawn->job.error, ERR_DENIED, "program %.*s is not in allowed_programs",
                          (int)(name.size < 200 ? name.size : 200), (const char *)name.data);
     }
-    return error_set(&spawn->error, status, "%s", error.message);
+    return error_set(&spawn->job.error, status, "%s", error.message);
 }
 
 // The path that an open folder has by now, links followed.
@@ -197,10 +197,10 @@ static enum status open_folder(struct spawn *spawn) {
     buf_release(&path);
     // What is not permitted must look alike whether it exists or not.
     if (spawn->config.folder < 0 && permissions->process.paths.everything) {
-        return error_set_os(&spawn->error, code, "working folder %.200s", shown);
+        return error_set_os(&spawn->job.error, code, "working folder %.200s", shown);
     }
     if (spawn->config.folder < 0 || !is_folder_allowed(permissions, spawn->config.folder)) {
-        return error_set(&spawn->error, ERR_DENIED,
+        return error_set(&spawn->job.error, ERR_DENIED,
                          "working folder %.200s is not beneath one of allowed_paths", shown);
     }
     return OK;
@@ -232,7 +232,7 @@ static void prepare(void *argument) {
         status = open_folder(spawn);
     }
     if (status != OK) {
-        spawn->status = status;
+        spawn->job.status = status;
         free(path);
         actor_job_done(&spawn->job);
         return;
@@ -247,7 +247,7 @@ static void prepare(void *argument) {
     pthread_mutex_unlock(&child->lock);
     if (is_unwanted) {
         free(path);
-        spawn->status = error_set(&spawn->error, ERR_STOPPING, "the actor is stopping");
+        spawn->job.status = error_set(&spawn->job.error, ERR_STOPPING, "the actor is stopping");
         actor_job_done(&spawn->job);
     }
     child_unref(child);

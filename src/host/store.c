@@ -18,8 +18,6 @@ struct store_job {
     uint64_t most_bytes;  // of what goes to the guest
     enum store_change change;
     // results
-    enum status status;
-    struct error error;
     struct bytes *got;
     struct buf list;  // of a label its size as 4 bytes and itself; of a content its hash
     uint32_t count;
@@ -75,15 +73,6 @@ static struct store_job *new_job(struct component_call *call, const struct value
     return job;
 }
 
-// Runs the job. OK: its results may be looked at.
-static enum status finish(struct component_call *call, struct store_job *job, struct error *error) {
-    enum status status = actor_run_job(host_self(call), &job->job, error);
-    if (status == OK && job->status != OK) {
-        status = error_set(error, job->status, "%s", job->error.message);
-    }
-    return status;
-}
-
 // The hash of a content-ref.
 static enum status read_hash(const struct value *reference, struct store_job *job,
                              struct error *error) {
@@ -95,7 +84,7 @@ static enum status read_hash(const struct value *reference, struct store_job *jo
 static bool answer_plain(struct component_call *call, struct store_job *job, enum status status,
                          struct error *error, struct value *result) {
     if (status == OK) {
-        status = finish(call, job, error);
+        status = actor_run_job(host_self(call), &job->job, error);
     }
     if (job != NULL) {
         actor_job_unref(&job->job);
@@ -118,7 +107,7 @@ static bool copy_hash(struct component_call *call, const uint8_t hash[SHA256_BYT
 static void make_store(struct store_job *job) {
     char id[STORE_ID_BYTES] = {0};
     memcpy(id, job->id->data, job->id->size);
-    job->status = store_new(job->store, job->actor, id, &job->error);
+    job->job.status = store_new(job->store, job->actor, id, &job->job.error);
 }
 
 static bool store_interface_new(struct component_call *call, const struct value *args,
@@ -132,7 +121,7 @@ static bool store_interface_new(struct component_call *call, const struct value 
     char id[STORE_ID_BYTES];
     env_uuid(actor_env(host_self(call)), id);
     job->id = bytes_copy(slice_text(id));
-    enum status status = finish(call, job, &error);
+    enum status status = actor_run_job(host_self(call), &job->job, &error);
     actor_job_unref(&job->job);
     return status == OK ? host_ok_bytes(call, slice_text(id), result)
                         : host_fail(call, &error, result);
@@ -145,7 +134,7 @@ static void put_content(struct store_job *job) {
                                     .label = job->label != NULL ? &label : NULL,
                                     .change = job->change};
     memcpy(content.hash, job->hash, sizeof content.hash);
-    job->status = store_put(job->store, &place, &content, &job->limits, &job->error);
+    job->job.status = store_put(job->store, &place, &content, &job->limits, &job->job.error);
 }
 
 // `label` is NULL for a content without one.
@@ -161,7 +150,7 @@ static bool put(struct component_call *call, const struct value *args, const str
     job->change = change;
     actor_hash(host_self(call), bytes_slice(job->content), job->hash);
     actor_record_by_hash(host_self(call), host_bytes(content), job->hash);
-    enum status status = finish(call, job, &error);
+    enum status status = actor_run_job(host_self(call), &job->job, &error);
     struct value reference;
     bool good = status == OK ? copy_hash(call, job->hash, &reference) &&
                                    host_ok_value(call, reference, result)
@@ -187,9 +176,10 @@ static bool replace_content_at_label(struct component_call *call, const struct v
 
 static void get_content(struct store_job *job) {
     struct store_place place = place_of(job);
-    job->status = store_get(job->store, &place, job->hash, job->most_bytes, &job->got, &job->error);
-    if (job->status == ERR_LIMIT) {
-        error_context(&job->error, "limits.message_bytes");
+    job->job.status =
+        store_get(job->store, &place, job->hash, job->most_bytes, &job->got, &job->job.error);
+    if (job->job.status == ERR_LIMIT) {
+        error_context(&job->job.error, "limits.message_bytes");
     }
 }
 
@@ -199,7 +189,7 @@ static bool store_interface_get(struct component_call *call, const struct value 
     struct store_job *job = new_job(call, args, get_content, &error);
     enum status status = job == NULL ? error.code : read_hash(&args[1], job, &error);
     if (status == OK) {
-        status = finish(call, job, &error);
+        status = actor_run_job(host_self(call), &job->job, &error);
     }
     bool good = true;
     if (status == OK) {
@@ -220,7 +210,7 @@ static bool store_interface_get(struct component_call *call, const struct value 
 
 static void find_content(struct store_job *job) {
     struct store_place place = place_of(job);
-    job->status = store_has(job->store, &place, job->hash, &job->found, &job->error);
+    job->job.status = store_has(job->store, &place, job->hash, &job->found, &job->job.error);
 }
 
 static bool store_interface_exists(struct component_call *call, const struct value *args,
@@ -229,7 +219,7 @@ static bool store_interface_exists(struct component_call *call, const struct val
     struct store_job *job = new_job(call, args, find_content, &error);
     enum status status = job == NULL ? error.code : read_hash(&args[1], job, &error);
     if (status == OK) {
-        status = finish(call, job, &error);
+        status = actor_run_job(host_self(call), &job->job, &error);
     }
     struct value found = {.bits = status == OK && job->found};
     if (job != NULL) {
@@ -243,8 +233,8 @@ static bool store_interface_exists(struct component_call *call, const struct val
 
 static void set_label(struct store_job *job) {
     struct store_place place = place_of(job);
-    job->status = store_label(job->store, &place, bytes_slice(job->label), job->change, job->hash,
-                              &job->error);
+    job->job.status = store_label(job->store, &place, bytes_slice(job->label), job->change,
+                                  job->hash, &job->job.error);
 }
 
 static bool change_label(struct component_call *call, const struct value *args,
@@ -271,8 +261,8 @@ static bool replace_at_label(struct component_call *call, const struct value *ar
 
 static void find_label(struct store_job *job) {
     struct store_place place = place_of(job);
-    job->status = store_find_label(job->store, &place, bytes_slice(job->label), &job->found,
-                                   job->hash, &job->error);
+    job->job.status = store_find_label(job->store, &place, bytes_slice(job->label), &job->found,
+                                       job->hash, &job->job.error);
 }
 
 static bool get_by_label(struct component_call *call, const struct value *args,
@@ -284,7 +274,7 @@ static bool get_by_label(struct component_call *call, const struct value *args,
     }
     job->label = bytes_copy(host_bytes(&args[1]));
     bool good = true;
-    if (finish(call, job, &error) != OK) {
+    if (actor_run_job(host_self(call), &job->job, &error) != OK) {
         good = host_fail(call, &error, result);
     } else if (!job->found) {
         good = host_ok_value(call, (struct value){.items = NULL, .which = 0}, result);
@@ -299,7 +289,8 @@ static bool get_by_label(struct component_call *call, const struct value *args,
 
 static void remove_whole_label(struct store_job *job) {
     struct store_place place = place_of(job);
-    job->status = store_unlabel(job->store, &place, bytes_slice(job->label), NULL, &job->error);
+    job->job.status =
+        store_unlabel(job->store, &place, bytes_slice(job->label), NULL, &job->job.error);
 }
 
 static bool remove_label(struct component_call *call, const struct value *args,
@@ -314,8 +305,8 @@ static bool remove_label(struct component_call *call, const struct value *args,
 
 static void remove_reference(struct store_job *job) {
     struct store_place place = place_of(job);
-    job->status =
-        store_unlabel(job->store, &place, bytes_slice(job->label), job->hash, &job->error);
+    job->job.status =
+        store_unlabel(job->store, &place, bytes_slice(job->label), job->hash, &job->job.error);
 }
 
 static bool remove_from_label(struct component_call *call, const struct value *args,
@@ -366,12 +357,12 @@ static enum status add_content(void *context, struct slice label, const uint8_t 
 
 static void read_labels(struct store_job *job) {
     struct store_place place = place_of(job);
-    job->status = store_list_labels(job->store, &place, add_label, job, &job->error);
+    job->job.status = store_list_labels(job->store, &place, add_label, job, &job->job.error);
 }
 
 static void read_contents(struct store_job *job) {
     struct store_place place = place_of(job);
-    job->status = store_list_contents(job->store, &place, add_content, job, &job->error);
+    job->job.status = store_list_contents(job->store, &place, add_content, job, &job->job.error);
 }
 
 static bool take_label(struct component_call *call, const struct store_job *job, size_t *at,
@@ -402,7 +393,7 @@ static bool list(struct component_call *call, const struct value *args,
         return host_fail(call, &error, result);
     }
     bool good = true;
-    if (finish(call, job, &error) != OK) {
+    if (actor_run_job(host_self(call), &job->job, &error) != OK) {
         good = host_fail(call, &error, result);
     } else {
         struct value *items = host_alloc(call, job->count, sizeof *items);
@@ -430,14 +421,15 @@ static bool list_all_content(struct component_call *call, const struct value *ar
 
 static void read_total(struct store_job *job) {
     struct store_place place = place_of(job);
-    job->status = store_total_bytes(job->store, &place, &job->number, &job->error);
+    job->job.status = store_total_bytes(job->store, &place, &job->number, &job->job.error);
 }
 
 static bool calculate_total_size(struct component_call *call, const struct value *args,
                                  struct value *result) {
     struct error error = {0};
     struct store_job *job = new_job(call, args, read_total, &error);
-    enum status status = job == NULL ? error.code : finish(call, job, &error);
+    enum status status =
+        job == NULL ? error.code : actor_run_job(host_self(call), &job->job, &error);
     struct value total = {.bits = status == OK ? job->number : 0};
     if (job != NULL) {
         actor_job_unref(&job->job);

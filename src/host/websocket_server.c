@@ -15,8 +15,6 @@ struct listen_job {
     struct websockets *sockets;
     char *host;
     uint16_t port, bound;
-    enum status status;
-    struct error error;
 };
 
 static void release_job(struct actor_job *actor_job) {
@@ -28,7 +26,8 @@ static void release_job(struct actor_job *actor_job) {
 
 static void listen_on_loop(struct io_post *post) {
     struct listen_job *job = CONTAINER_OF(post, struct listen_job, post);
-    job->status = websockets_listen(job->sockets, job->host, job->port, &job->bound, &job->error);
+    job->job.status =
+        websockets_listen(job->sockets, job->host, job->port, &job->bound, &job->job.error);
     actor_job_done(&job->job);
 }
 
@@ -56,9 +55,6 @@ static enum status start_server(struct actor *self, const struct manifest_handle
     job->host = xstrdup(block->websocket_server.host);
     job->port = (uint16_t)block->websocket_server.port;
     enum status status = actor_run_job(self, &job->job, error);
-    if (status == OK && job->status != OK) {
-        status = error_set(error, job->status, "%s", job->error.message);
-    }
     if (status == OK) {
         log_address(self, job);
     }
