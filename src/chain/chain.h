@@ -98,6 +98,8 @@ struct chain_event {
     struct slice bytes;  // the hashed bytes
     uint8_t parent[SHA256_BYTES];
     uint8_t hash[SHA256_BYTES];
+    const char *id;     // of its chain; lasts as long as the reader, or the visit
+    uint64_t position;  // in the log
 };
 
 // Ids in the log, in order of their first event. Gives an array of `*count` strings; free each and
@@ -121,6 +123,12 @@ typedef enum status (*chain_visit_fn)(void *context, const struct chain_event *e
                                       struct error *error);
 enum status chain_visit_log(const char *folder, chain_visit_fn visit, void *context,
                             struct error *error) MUST_CHECK;
+// The same for an open log, beginning with the first event whose position is at or behind `from`:
+// what lies before is not read, but for the part of `from`'s segment before it. Whoever has seen an
+// event goes on with its position + 1. ERR_INVALID when the log ends before `from`. Any thread; the
+// visit must not append.
+enum status chain_visit_from(struct chain_log *log, uint64_t from, chain_visit_fn visit,
+                             void *context, struct error *error) MUST_CHECK;
 
 struct chain_verdict {
     uint64_t events;  // verified

@@ -43,9 +43,7 @@ static bool copy_unwritten(struct chain_log *log, struct window *window, uint64_
     return false;
 }
 
-// The last segment that begins at or before `position`. With `lock` held; false if there is none.
-static bool find_segment(const struct chain_log *log, uint64_t position,
-                         struct log_segment *segment) {
+bool find_segment(const struct chain_log *log, uint64_t position, struct log_segment *segment) {
     uint64_t low = 0;
     uint64_t high = log->segment_count;
     while (low < high) {
@@ -304,6 +302,8 @@ static enum status next_event(struct chain_reader *reader, struct chain_event *e
                          position);
     }
     event_hash(slice_of(frame.body, frame.body_bytes), event->hash);
+    event->id = reader->actor->id;
+    event->position = position;
     memcpy(reader->parent, event->hash, SHA256_BYTES);
     reader->has_parent = true;
     reader->next_seq++;

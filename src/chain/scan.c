@@ -121,7 +121,16 @@ void scan_init(struct scan *scan, const char *folder, bool with_digest) {
                           .file = -1,
                           .is_finished = true,
                           .previous_batch = NO_POSITION,
+                          .has_previous_batch = true,
                           .has_next_digest = true};
+}
+
+void scan_begin_at(struct scan *scan, uint32_t number, uint64_t base) {
+    assert(scan->number == 0 && number != 0);
+    scan->number = number - 1;
+    scan->position = base;
+    scan->has_previous_batch = number == 1;
+    scan->has_next_digest = number == 1;
 }
 
 void scan_release(struct scan *scan) {
@@ -488,7 +497,7 @@ static enum scan_result load_batch(struct scan *scan, struct error *error) {
         return damaged(scan, scan->offset, "no intact batch header");
     }
     if (batch.end - scan->position > left || batch.durable > scan->position ||
-        batch.previous != scan->previous_batch) {
+        (scan->has_previous_batch && batch.previous != scan->previous_batch)) {
         return damaged(scan, scan->offset, "the batch header does not fit its place");
     }
     size_t size = (size_t)(batch.end - scan->position);
@@ -506,6 +515,7 @@ static enum scan_result load_batch(struct scan *scan, struct error *error) {
     }
     begin_batch(scan);
     scan->previous_batch = scan->position;
+    scan->has_previous_batch = true;
     scan->position += size;
     scan->offset += size;
     scan->sum.batches++;

@@ -40,6 +40,7 @@ struct scan {
     uint64_t offset;    // in the file
     uint64_t position;  // in the log
     uint64_t previous_batch;
+    bool has_previous_batch;            // it is known
     uint64_t segment_previous;          // previous_batch as it was at `base`
     struct segment_sum sum;             // of the segment so far; digest only with_digest
     uint8_t next_digest[SHA256_BYTES];  // that the next segment's header must hold
@@ -71,6 +72,9 @@ typedef enum scan_result {
 // Scans the segments of `folder` (kept until scan_release) from the first one; `with_digest` also
 // sums up what is read.
 void scan_init(struct scan *scan, const char *folder, bool with_digest);
+// After scan_init: begins with segment `number`, whose first batch is at position `base`. What a
+// segment says of the one before it is not looked at then.
+void scan_begin_at(struct scan *scan, uint32_t number, uint64_t base);
 void scan_release(struct scan *scan);
 // Gives the next event or actor frame; its body borrows until the next call.
 enum scan_result scan_next(struct scan *scan, struct frame *frame, struct error *error);

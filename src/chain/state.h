@@ -139,6 +139,9 @@ enum status folder_sync(const char *folder, struct error *error) MUST_CHECK;
 
 // ---- reader.c ----------------------------------------------------------------------------------
 
+// The last segment that begins at or before `position`. With `lock` held; false if there is none.
+bool find_segment(const struct chain_log *log, uint64_t position, struct log_segment *segment);
+
 // A file window that frames are read through, owned by a reader.
 struct window {
     uint32_t number;  // segment, 0: none open
