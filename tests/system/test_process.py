@@ -390,5 +390,34 @@ def test_the_chain_verifies_and_holds_intent_and_result(t):
         check(name in text, "%s is recorded" % name, text)
 
 
+# ---- older actors --------------------------------------------------------------------------------
+
+def test_a_config_without_execution_timeout(t):
+    """The older shape of process-config: the guest, compiled against interfaces that lack the
+    field."""
+    shutil.copytree(os.path.join(harness.ROOT, "sdk/c"), os.path.join(t.folder, "old/sdk/c"))
+    shutil.copytree(os.path.join(harness.ROOT, "wit"), os.path.join(t.folder, "old/wit"))
+    for name, cut in (("wit/process.wit", "    execution-timeout: option<u64>,\n"),
+                      ("sdk/c/theater-process.h", ", int,\n                              uint64_t"),
+                      ("sdk/c/theater-process.h", ",\n                             "
+                       "config->execution_timeout != 0, config->execution_timeout")):
+        with open(os.path.join(t.folder, "old", name), encoding="utf-8") as file:
+            text = file.read()
+        check(cut in text, "%s is as this test knows it" % name, text)
+        t.write(os.path.join("old", name), text.replace(cut, ""))
+    made = subprocess.run([os.path.join(t.folder, "old/sdk/c/theater-cc"),
+                           os.path.join(harness.ROOT, "tests/guests/processes/processes.c"),
+                           "-o", os.path.join(t.folder, "processes.wasm")],
+                          env={"THEATER_WASM_TOOLS": harness.ROOT, **os.environ},
+                          capture_output=True, text=True, check=False)
+    if "jco-transpile" in made.stderr or "install it" in made.stderr:
+        raise harness.Skip(made.stderr.strip())
+    check(made.returncode == 0, "the older guest compiles", made.stderr)
+    imports = t.run("inspect", os.path.join(t.folder, "processes.wasm")).expect(OK).out
+    check("os-spawn" in imports and "execution-timeout" not in imports, "the older shape", imports)
+    run = t.requests(processes(t), say("spawn", "out=l", "sh", "-c", "echo old; exit 3")).expect(OK)
+    check(pieces(run) == ["old"] and exit_of(run)[0] == 3, "it runs a program", run)
+
+
 if __name__ == "__main__":
     harness.main(globals())
