@@ -372,6 +372,7 @@ struct actor {
     struct authority *authority;
     struct bytes *id;
     struct chain_head head;
+    char *bare_id;  // without a log: what head.id points to
     struct component_instance *instance;
     struct wasm_budget budget;
     struct bytes *initial_state;

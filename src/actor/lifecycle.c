@@ -126,7 +126,7 @@ static void actor_init(struct actor *actor, struct actor_system *system, struct 
 // Finds or begins the chain of the chosen id.
 static enum status open_chain(struct actor *actor, const char *id, struct error *error) {
     if (actor->system->config.log == NULL) {
-        memcpy(actor->head.id, id, strlen(id) + 1);
+        actor->head.id = actor->bare_id = xstrdup(id);
         return OK;
     }
     bool found = false;

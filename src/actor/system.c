@@ -63,6 +63,7 @@ static void actor_free(struct actor *actor, bool has_workers) {
     }
     bytes_unref(actor->state);
     bytes_unref(actor->initial_state);
+    free(actor->bare_id);
     bytes_unref(actor->exit_data);
     bytes_unref(actor->start_error);
     bytes_unref(actor->id);
@@ -307,7 +308,7 @@ static enum status start_program(struct actor_system *system, struct program *pr
     if (status != OK) {
         return status;
     }
-    memcpy(id, actor->head.id, ACTOR_ID_BYTES);
+    memcpy(id, actor->head.id, strlen(actor->head.id) + 1);
     struct outside_wait wait;
     outside_init(&wait, system);
     system_lock(system);

@@ -40,7 +40,7 @@ static void mix(uint64_t v[4]) {
 
 // SipHash-1-3. Keys come from guests: a hash that is only seeded, not keyed in every step, lets
 // them build keys that collide whatever the seed.
-static uint32_t hash_key(struct slice key) {
+uint32_t map_hash(struct slice key) {
     pthread_once(&hash_seed_once, make_hash_seed);
     uint64_t v[4] = {hash_seed.first ^ 0x736f6d6570736575U, hash_seed.second ^ 0x646f72616e646f6dU,
                      hash_seed.first ^ 0x6c7967656e657261U, hash_seed.second ^ 0x7465646279746573U};
@@ -82,7 +82,7 @@ static uint32_t find(const struct map *map, struct slice key) {
         return UINT32_MAX;
     }
     uint32_t mask = map->index_capacity - 1;
-    for (uint32_t at = hash_key(key) & mask;; at = (at + 1) & mask) {
+    for (uint32_t at = map_hash(key) & mask;; at = (at + 1) & mask) {
         uint32_t slot = map->index[at];
         if (slot == 0) {
             return UINT32_MAX;
@@ -95,7 +95,7 @@ static uint32_t find(const struct map *map, struct slice key) {
 
 static void index_insert(struct map *map, struct slice key, uint32_t slot) {
     uint32_t mask = map->index_capacity - 1;
-    uint32_t at = hash_key(key) & mask;
+    uint32_t at = map_hash(key) & mask;
     while (map->index[at] != 0 && map->index[at] != TOMBSTONE) {
         at = (at + 1) & mask;
     }

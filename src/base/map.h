@@ -27,6 +27,9 @@ struct map {
 
 // Frees the keys and the tables, not the values; the map is empty and may be used again.
 void map_release(struct map *map);
+// The hash that the map uses: for tables of other shapes over keys from guests. Differs from
+// process to process.
+uint32_t map_hash(struct slice key);
 // NULL when the key is absent.
 void *map_get(const struct map *map, struct slice key);
 static inline void *map_get_text(const struct map *map, const char *key) {

@@ -50,7 +50,7 @@ enum status chain_log_close(struct chain_log *log, struct error *error);
 
 // The end of one actor's chain. Owned by the actor; used by one thread at a time.
 struct chain_head {
-    char id[CHAIN_ID_MOST_BYTES + 1];
+    const char *id;              // lasts as long as the log
     uint64_t next_seq;           // 0: no event yet
     uint64_t last_time_ns;       // times never go back within a chain
     uint64_t last_position;      // log position of its last frame, UINT64_MAX if none

@@ -10,30 +10,6 @@
 
 enum { TYPE_MOST_BYTES = 64 };
 
-// ---- registry ----------------------------------------------------------------------------------
-
-struct chain_actor *registry_add(struct chain_log *log, const char *id,
-                                 const uint8_t nonce[CHAIN_NONCE_BYTES]) {
-    struct chain_actor *actor = xcalloc(1, sizeof *actor);
-    actor->id = xstrdup(id);
-    memcpy(actor->nonce, nonce, CHAIN_NONCE_BYTES);
-    atomic_init(&actor->last_position, NO_POSITION);
-    bool is_new = map_add(&log->by_id, slice_text(id), actor);
-    assert(is_new);
-    (void)is_new;
-    return actor;
-}
-
-void registry_number(struct chain_log *log, struct chain_actor *actor) {
-    assert(actor->number == 0);
-    if (log->actor_count == log->actor_capacity) {
-        log->actor_capacity = log->actor_capacity == 0 ? 64 : 2 * log->actor_capacity;
-        log->actors = xrealloc(log->actors, log->actor_capacity * sizeof *log->actors);
-    }
-    log->actors[log->actor_count++] = actor;
-    actor->number = (uint32_t)log->actor_count;
-}
-
 void segments_add(struct chain_log *log, uint32_t number, uint64_t base) {
     if (log->segment_count == log->segment_capacity) {
         log->segment_capacity = log->segment_capacity == 0 ? 16 : 2 * log->segment_capacity;
@@ -58,6 +34,7 @@ static struct chain_log *new_log(const struct chain_log_config *config) {
     log->is_read_only = config->read_only;
     log->no_sync = config->no_sync;
     log->env = config->env != NULL ? config->env : env_system();
+    arena_init(&log->records, UINT64_MAX);
     log->file = -1;
     log->previous_batch = NO_POSITION;
     // A batch goes into one segment whole, so buffers much smaller than segments keep those full.
@@ -85,16 +62,8 @@ static struct chain_log *new_log(const struct chain_log_config *config) {
 }
 
 static void free_log(struct chain_log *log) {
-    uint32_t cursor = 0;
-    struct map_entry *entry = NULL;
-    while ((entry = map_next(&log->by_id, &cursor)) != NULL) {
-        struct chain_actor *actor = entry->value;
-        free(actor->id);
-        free(actor);
-    }
-    map_release(&log->by_id);
+    registry_release(log);
     scan_release(&log->scan);
-    free(log->actors);
     free(log->segments);
     for (size_t i = 0; i < COUNT_OF(log->buffers); i++) {
         free(log->buffers[i].data);
@@ -187,7 +156,7 @@ enum status chain_head_open(struct chain_log *log, const char *id, struct chain_
     if (log->is_read_only) {
         status = log_follow(log, &cause);
     }
-    struct chain_actor *actor = map_get_text(&log->by_id, id);
+    struct chain_actor *actor = registry_find(log, id);
     if (actor == NULL && log->is_read_only && status == OK) {
         status = error_set(&cause, ERR_NOT_FOUND, "no chain '%s' in the log", id);
     } else if (actor == NULL && status == OK) {
@@ -200,7 +169,7 @@ enum status chain_head_open(struct chain_log *log, const char *id, struct chain_
         return error_set(error, status, "%s", cause.message);
     }
     *head = (struct chain_head){.last_position = NO_POSITION, .record = actor};
-    memcpy(head->id, id, strlen(id) + 1);
+    head->id = actor->id;
     memcpy(nonce, actor->nonce, CHAIN_NONCE_BYTES);
     uint64_t last = atomic_load_explicit(&actor->last_position, memory_order_acquire);
     *found = last != NO_POSITION;

@@ -193,7 +193,7 @@ enum status chain_reader_open(struct chain_log *log, const char *id, uint64_t fr
     if (log->is_read_only) {
         status = log_follow(log, &cause);
     }
-    struct chain_actor *actor = map_get_text(&log->by_id, id);
+    struct chain_actor *actor = registry_find(log, id);
     (void)pthread_mutex_unlock(&log->registry);
     if (status != OK) {
         return error_set(error, status, "%s", cause.message);

@@ -29,7 +29,7 @@ static enum status take_declaration(struct chain_log *log, const struct frame *f
         *problem = "declares a chain under a number that is not next";
         return ERR_DAMAGED;
     }
-    if (map_get_text(&log->by_id, id) != NULL) {
+    if (registry_find(log, id) != NULL) {
         *problem = "declares a chain a second time";
         return ERR_DAMAGED;
     }

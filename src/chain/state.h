@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/arena.h"
 #include "base/map.h"
 #include "chain/chain.h"
 #include "chain/format.h"
@@ -19,12 +20,14 @@
 
 // One chain of the log. Never freed before the log.
 struct chain_actor {
-    char *id;
-    uint32_t number;  // 0 until its first event was appended; written under `registry`
-    uint8_t nonce[CHAIN_NONCE_BYTES];
     // Of the last event frame, NO_POSITION before the first. Stored with release when the frame is
     // complete, by the owner of the head; loaded with acquire by readers, who then see the frame.
     _Atomic uint64_t last_position;
+    uint32_t number;  // 0 until its first event was appended; written under `registry`
+    uint32_t hash;    // of the id, for the table
+    uint8_t nonce[CHAIN_NONCE_BYTES];
+    uint8_t id_bytes;
+    char id[];
 };
 
 // One of the two buffers: a batch in the making.
@@ -66,7 +69,10 @@ struct chain_log {
 
     // Guarded by `registry`.
     pthread_mutex_t registry;
-    struct map by_id;             // struct chain_actor *
+    struct arena records;        // every struct chain_actor
+    struct chain_actor **table;  // by hash of the id
+    uint32_t table_capacity;     // a power of two
+    uint32_t table_count;
     struct chain_actor **actors;  // by number - 1
     uint64_t actor_count;
     uint64_t actor_capacity;
@@ -107,12 +113,18 @@ struct chain_log {
     struct segment_sum sum;  // of the segment; sum.digest runs on over segments
 };
 
-// ---- registry (log.c), with `registry` held ----------------------------------------------------
+// ---- registry.c, with `registry` held or before the log is shared ------------------------------
 
+// NULL if there is none.
+struct chain_actor *registry_find(const struct chain_log *log, const char *id);
 // Makes an actor without a number, or gives the new one its number (from 1, in order of the log).
 struct chain_actor *registry_add(struct chain_log *log, const char *id,
                                  const uint8_t nonce[CHAIN_NONCE_BYTES]);
 void registry_number(struct chain_log *log, struct chain_actor *actor);
+void registry_release(struct chain_log *log);
+
+// ---- log.c -------------------------------------------------------------------------------------
+
 // With `lock` held, or before the threads run.
 void segments_add(struct chain_log *log, uint32_t number, uint64_t base);
 
