@@ -51,6 +51,12 @@ typedef enum status (*actor_instance_made_fn)(struct actor *actor, struct error 
 // for it (actor_host_data) ends too. On the actor's worker, outside of a turn.
 typedef void (*actor_instance_ended_fn)(struct actor *actor);
 
+// The instance is dropped although the actor goes on; another will be made before its next turn.
+// What the guest held ends; what the outside knows of the actor (its servers and processes) stays.
+// True: nothing is left, and the room's space (actor_host_data) is freed. As
+// actor_instance_ended_fn.
+typedef bool (*actor_hibernated_fn)(struct actor *actor);
+
 // A root actor ended: by shutdown (`reason` NULL), or stopped by the node for the given reason.
 typedef void (*actor_root_ended_fn)(void *context, const char *id, const char *reason);
 
@@ -67,6 +73,10 @@ struct actor_config {
     actor_resolve_resource_fn resolve_resource;  // NULL: the host has no resource types
     actor_instance_made_fn instance_made;        // may be NULL
     actor_instance_ended_fn instance_ended;      // may be NULL
+    actor_hibernated_fn hibernated;              // may be NULL: nothing of the host's is touched
+    // Above it, idle instances are dropped whose manifests permit it. 0: no bound. It counts
+    // linear memories, tables and handles of all actors, whether touched or not.
+    uint64_t instance_memory_bytes;
     void *host;  // for the host room, see actor_host; borrowed until actor_system_free
     // Calls run(argument) on a thread that may block, later; any thread. NULL: on the worker.
     void (*run_blocking)(void *context, void (*run)(void *argument), void *argument);
@@ -95,6 +105,8 @@ void actor_system_stop(struct actor_system *system);
 // Waits until nothing is left to do: no queued message, no turn running or parked, no owed reply,
 // no restart pending. False when `timeout_ns` passed first (UINT64_MAX: never).
 bool actor_system_wait_idle(struct actor_system *system, uint64_t timeout_ns);
+// What instances hold: linear memories, tables and handles. Any thread.
+uint64_t actor_system_instance_bytes(const struct actor_system *system);
 // Actors that exist.
 uint64_t actor_system_count(struct actor_system *system);
 

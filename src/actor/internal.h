@@ -305,6 +305,7 @@ struct turn {
     enum export_kind kind;
     bool is_fresh;            // its fiber was not entered yet
     bool is_instantiation;    // makes the instance instead of calling an export
+    bool is_waking;           // and no init follows: the actor has its state already
     struct message *message;  // takes; NULL for init and instantiation
     volatile enum turn_phase phase;
     uint32_t leg;
@@ -362,7 +363,11 @@ enum actor_control {
     CONTROL_CRASH = 4,     // a child passed its restart limit
     CONTROL_CHILD = 8,     // a child is gone: look whether the stop can go on
     CONTROL_RESTART = 16,  // the parent asked
+    CONTROL_IDLE = 32,     // hibernate_after_ms are over: hibernate, if nothing happened
+    CONTROL_SPARE = 64,    // memory is short: hibernate, if nothing happens
 };
+
+struct resting;
 
 struct actor {
     // owner
@@ -373,8 +378,11 @@ struct actor {
     struct bytes *id;
     struct chain_head head;
     char *bare_id;  // without a log: what head.id points to
+    // NULL in ACTOR_RUNNING: it hibernates, and the instance is made again before the next turn.
     struct component_instance *instance;
+    struct resting *resting;  // of a stateless instance (hibernate.c)
     struct wasm_budget budget;
+    uint64_t counted_bytes;  // of `budget`, in system->instance_bytes
     struct bytes *initial_state;
     struct turn *turn;          // parked, or in progress
     struct turn *spare;         // ended in this run, with its fiber: the next one takes it
@@ -471,7 +479,15 @@ struct actor_system {
     pthread_cond_t optimiser_wake;
     struct optimise_job *optimise_jobs;
     bool optimiser_runs, optimiser_ends;
-    struct turn_cache *turns;  // one per slot of the scheduler (turn.c)
+    // hibernate.c
+    pthread_mutex_t resting_lock;
+    struct list resting;              // resting_lock: stateless instances; who is asked next first
+    uint64_t resting_count;           // resting_lock: of that list
+    uint64_t asked_bytes;             // resting_lock: of instances that were asked to go
+    uint64_t asks_left;               // resting_lock: until it is no use to ask on
+    struct sched_timer spare_timer;   // then they are asked again
+    _Atomic uint64_t instance_bytes;  // linear memories, tables and handles of all instances
+    struct turn_cache *turns;         // one per slot of the scheduler (turn.c)
     uint32_t turn_slots;
 };
 
@@ -526,8 +542,10 @@ enum sched_next actor_run(struct sched_task *task);
 void turn_caches_new(struct actor_system *system);
 // No worker runs any more.
 void turn_caches_free(struct actor_system *system);
-// Owner, no turn in progress: begin the turn that makes the instance, or that calls init.
+// Owner, no turn in progress: begin the turn that makes the instance, that makes it again for an
+// actor that has been through its init, or that calls init.
 void turn_instantiate(struct actor *actor);
+void turn_wake(struct actor *actor);
 void turn_init(struct actor *actor);
 // On the fiber. Runs fn on the worker's stack and comes back.
 void turn_on_worker(struct turn *turn, void (*fn)(void *), void *argument);
@@ -536,6 +554,23 @@ void turn_effect(struct turn *turn, struct message *effect);
 // Owner, no turn in progress. Makes sure that a turn can begin. False: there is no stack now, and
 // the actor will be woken to try again.
 bool turn_reserve(struct actor *actor);
+
+// hibernate.c
+// Owner. An instance was made: when it is a stateless one, it may be dropped from now on.
+void resting_begin(struct actor *actor);
+// Owner: the instance is gone, or about to be. Again: nothing.
+void resting_end(struct actor *actor);
+// Owner, at a turn boundary: it was asked to hibernate, by one of the bits for that.
+void hibernate_asked(struct actor *actor, uint32_t bits);
+// Owner: what the actor's instance takes has changed.
+void instance_bytes_changed(struct actor *actor);
+// Owner, cheap: looks whether it has.
+static inline void instance_bytes_look(struct actor *actor) {
+    if (UNLIKELY(atomic_load_explicit(&actor->budget.memory_used_bytes, memory_order_relaxed) !=
+                 actor->counted_bytes)) {
+        instance_bytes_changed(actor);
+    }
+}
 
 // wait.c
 // On the fiber, lock held (released): parks until the turn's completion is finished; `edge` is the

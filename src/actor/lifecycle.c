@@ -273,9 +273,11 @@ void lifecycle_set_state(struct actor *actor, struct bytes *state) {
 }
 
 static void drop_instance(struct actor *actor) {
+    resting_end(actor);
     if (actor->instance != NULL) {
         component_instance_free(actor->instance);
         actor->instance = NULL;
+        instance_bytes_look(actor);
     }
     // Also after an instantiation that trapped: its start functions may have made resources.
     if (actor->host_data != NULL && actor->system->config.instance_ended != NULL) {
@@ -684,6 +686,9 @@ bool lifecycle_step(struct actor *actor) {
         }
         start(actor);
         return true;
+    }
+    if ((bits & (CONTROL_IDLE | CONTROL_SPARE)) != 0) {
+        hibernate_asked(actor, bits);
     }
     return bits != 0;
 }

@@ -58,9 +58,8 @@ static void actor_free(struct actor *actor, bool has_workers) {
     assert(actor->turn == NULL && actor->ready == NULL);
     assert(actor->held == NULL && list_is_empty(&actor->held_for_it) && actor->gate.list == NULL);
     mailbox_drain(actor, "the actor has ended");
-    if (actor->instance != NULL) {
-        component_instance_free(actor->instance);
-    }
+    // A stop drops the instance.
+    assert(actor->instance == NULL && actor->resting == NULL && actor->counted_bytes == 0);
     bytes_unref(actor->state);
     bytes_unref(actor->initial_state);
     free(actor->bare_id);
@@ -157,6 +156,7 @@ enum status actor_system_new(const struct actor_config *config, struct actor_sys
     system->config = *config;
     pthread_mutex_init(&system->lock, NULL);
     pthread_mutex_init(&system->program_lock, NULL);
+    pthread_mutex_init(&system->resting_lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -197,6 +197,7 @@ void actor_system_free(struct actor_system *system) {
     pthread_cond_destroy(&system->optimiser_wake);
     pthread_mutex_destroy(&system->lock);
     pthread_mutex_destroy(&system->program_lock);
+    pthread_mutex_destroy(&system->resting_lock);
     free(system);
 }
 
@@ -240,6 +241,7 @@ void actor_system_stop(struct actor_system *system) {
     system_unlock(system);
     // Nobody is left to be woken.
     sched_timer_cancel(system->config.sched, &system->gate_timer);
+    sched_timer_cancel(system->config.sched, &system->spare_timer);
     // Nobody waits for a compiler any more.
     wasm_compiler_cancel(system->config.compiler);
     optimiser_stop(system);

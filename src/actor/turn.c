@@ -104,7 +104,8 @@ void turn_caches_free(struct actor_system *system) {
 
 static void instantiate(struct turn *turn) {
     struct actor *actor = turn->actor;
-    actor_instance_made_fn made = actor->system->config.instance_made;
+    // Servers and the like outlive an instance that was dropped for the while.
+    actor_instance_made_fn made = turn->is_waking ? NULL : actor->system->config.instance_made;
     turn->outcome = component_instantiate(actor->program->linked, actor, &actor->budget,
                                           &actor->instance, &turn->error);
     // What exists for one call alone serves nobody.
@@ -172,6 +173,7 @@ static void turn_end(struct turn *turn) {
     bytes_unref(turn->refusal);
     turn->refusal = NULL;
     actor->turn = NULL;
+    instance_bytes_look(actor);
     arena_reset(&turn->arena);
     assert(actor->spare == NULL);
     actor->spare = turn;
@@ -234,7 +236,7 @@ static void finish_trapped(struct turn *turn) {
     struct actor *actor = turn->actor;
     char reason[ERROR_MESSAGE_MAX];
     memcpy(reason, turn->error.message, sizeof reason);
-    bool is_starting = turn->is_instantiation || turn->kind == EXPORT_INIT;
+    bool is_starting = turn->kind == EXPORT_INIT && !turn->is_waking;
     bool is_exit = turn->is_exit;
     if (record_leg(turn, LEG_TRAP, NULL)) {
         effects_hand_over(turn);
@@ -343,6 +345,7 @@ static void finish_instantiation(struct turn *turn) {
     struct actor *actor = turn->actor;
     log_line(LOG_DEBUG, "actor %s: an instance with %s code", actor_id(actor),
              wasm_tier_text(component_instance_tier(actor->instance)));
+    bool is_waking = turn->is_waking;
     bool recorded = record_leg(turn, LEG_OK, NULL);
     if (recorded) {
         effects_hand_over(turn);
@@ -351,8 +354,13 @@ static void finish_instantiation(struct turn *turn) {
     }
     turn_end(turn);
     if (recorded) {
+        resting_begin(actor);
+    }
+    if (recorded && !is_waking) {
         turn_init(actor);
-    } else {
+    } else if (!recorded && is_waking) {
+        lifecycle_crashed(actor, cannot_record);
+    } else if (!recorded) {
         lifecycle_started(actor, false, cannot_record);
     }
 }
@@ -497,6 +505,7 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     turn->actor = actor;
     turn->kind = kind;
     turn->is_instantiation = is_instantiation;
+    turn->is_waking = is_instantiation && actor_status(actor) == ACTOR_RUNNING;
     turn->message = message;
     turn->leg = 0;
     turn->effect_index = 0;
@@ -562,6 +571,11 @@ void turn_instantiate(struct actor *actor) {
     turn_start(actor, EXPORT_INIT, true, NULL);
 }
 
+void turn_wake(struct actor *actor) {
+    assert(actor->instance == NULL && actor_status(actor) == ACTOR_RUNNING);
+    turn_start(actor, EXPORT_INIT, true, NULL);
+}
+
 void turn_init(struct actor *actor) {
     turn_start(actor, EXPORT_INIT, false, NULL);
 }
@@ -593,7 +607,12 @@ static bool run_step(struct actor *actor) {
     if (lifecycle_step(actor)) {
         return true;
     }
-    struct message *message = takes_messages(actor) ? mailbox_next(actor) : NULL;
+    bool takes = takes_messages(actor);
+    if (UNLIKELY(takes && actor->instance == NULL)) {
+        turn_wake(actor);
+        return true;
+    }
+    struct message *message = takes ? mailbox_next(actor) : NULL;
     if (message == NULL) {
         return false;
     }

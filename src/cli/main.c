@@ -24,6 +24,8 @@ static const char help[] =
     "      --json            replies as JSON\n"
     "      --quiet           no log lines of actors on stderr\n"
     "      --workers N       worker threads (default: as many as CPUs)\n"
+    "      --instance-memory MIB  above it, idle actors that may do so hibernate (default:\n"
+    "                        half of the memory)\n"
     "      --code DIR        folder of compiled code (default ~/.cache/theater/code)\n"
     "      --no-compile      run only what is compiled already\n"
     "      --permit FILE     what actors may do at most (default: permissions.toml in the data\n"

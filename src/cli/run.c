@@ -39,7 +39,8 @@ struct run {
     const char *permit;
     const char *code;
     uint32_t workers;
-    uint64_t timeout_ns;  // UINT64_MAX: none
+    uint64_t instance_memory_bytes;  // 0: the node's default
+    uint64_t timeout_ns;             // UINT64_MAX: none
     // what happens
     struct node *node;
     pthread_mutex_t lock;
@@ -76,15 +77,32 @@ static void stop(void *context, int number, bool is_first) {
 // ---- options
 // -------------------------------------------------------------------------------------
 
+static bool parse_mebibytes(const char *text, uint64_t *bytes) {
+    enum { DIGITS_MOST = 9 };
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > DIGITS_MOST || text[digits] != '\0') {
+        return false;
+    }
+    *bytes = strtoull(text, NULL, 10) << 20;
+    return *bytes != 0;
+}
+
 static bool parse_options(struct run *run, int argc, char **argv, int *code) {
-    static const struct option options[] = {
-        {"data", required_argument, NULL, 'd'},    {"id", required_argument, NULL, 'i'},
-        {"state", required_argument, NULL, 's'},   {"send", required_argument, NULL, 'm'},
-        {"request", required_argument, NULL, 'r'}, {"until-idle", no_argument, NULL, 'u'},
-        {"timeout", required_argument, NULL, 't'}, {"json", no_argument, NULL, 'j'},
-        {"quiet", no_argument, NULL, 'q'},         {"workers", required_argument, NULL, 'w'},
-        {"code", required_argument, NULL, 'c'},    {"no-compile", no_argument, NULL, 'n'},
-        {"permit", required_argument, NULL, 'p'},  {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
+                                            {"id", required_argument, NULL, 'i'},
+                                            {"state", required_argument, NULL, 's'},
+                                            {"send", required_argument, NULL, 'm'},
+                                            {"request", required_argument, NULL, 'r'},
+                                            {"until-idle", no_argument, NULL, 'u'},
+                                            {"timeout", required_argument, NULL, 't'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"quiet", no_argument, NULL, 'q'},
+                                            {"workers", required_argument, NULL, 'w'},
+                                            {"code", required_argument, NULL, 'c'},
+                                            {"no-compile", no_argument, NULL, 'n'},
+                                            {"permit", required_argument, NULL, 'p'},
+                                            {"instance-memory", required_argument, NULL, 'M'},
+                                            {NULL, 0, NULL, 0}};
     run->timeout_ns = UINT64_MAX;
     run->actions = xcalloc((size_t)argc, sizeof *run->actions);
     opterr = 0;
@@ -132,6 +150,12 @@ static bool parse_options(struct run *run, int argc, char **argv, int *code) {
                 break;
             case 'n':
                 run->never_compile = true;
+                break;
+            case 'M':
+                if (!parse_mebibytes(optarg, &run->instance_memory_bytes)) {
+                    *code = cli_usage("run", "--instance-memory takes MiB, not '%s'", optarg);
+                    return false;
+                }
                 break;
             case 'w':
                 if (!cli_parse_seconds(optarg, &seconds) || seconds % 1000000000U != 0 ||
@@ -329,6 +353,7 @@ int cli_run(int argc, char **argv) {
     pthread_condattr_destroy(&attributes);
     struct node_config config = {.data_folder = run.data,
                                  .workers = run.workers,
+                                 .instance_memory_bytes = run.instance_memory_bytes,
                                  .quiet = run.quiet,
                                  .code_folder = run.code,
                                  .never_compile = run.never_compile,

@@ -74,6 +74,19 @@ void host_instance_ended(struct actor *actor) {
     state->websockets = NULL;
 }
 
+bool host_hibernated(struct actor *actor) {
+    struct host_state *state = host_state_of(actor);
+    wasi_lines_release(&state->lines, actor);
+    wasi_table_release(&state->table);
+    // A temporary folder lasts as long as the actor's run: what is in it was not the instance's.
+    if (state->folders.temporary == NULL) {
+        host_folders_release(&state->folders, actor);
+    }
+    return state->folders.temporary == NULL && state->web == NULL && state->websockets == NULL &&
+           state->children == NULL && state->last_child == 0 && !state->random.seeded &&
+           state->http_body_bytes == 0;
+}
+
 struct slice host_bytes(const struct value *value) {
     return slice_of(value->bytes, value->count);
 }

@@ -72,6 +72,10 @@ enum status host_resolve_resource(const struct component_resource *resource,
 enum status host_instance_made(struct actor *actor, struct error *error);
 // An actor_instance_ended_fn: releases the WASI resources of the actor.
 void host_instance_ended(struct actor *actor);
+// An actor_hibernated_fn: releases the WASI resources, closes the folders, and logs what is left of
+// a line; servers, connections, programs and the temporary folder stay, as do a generator with a
+// seed and the numbers of programs.
+bool host_hibernated(struct actor *actor);
 
 // ---- for the files of the room
 // -------------------------------------------------------------------

@@ -74,6 +74,14 @@ static const struct field top_fields[] = {
      .kind = FIELD_FLAG,
      TOP(stateless_instance),
      .about = "The instance may be dropped at any turn boundary."},
+    {.key = "hibernate_after_ms",
+     .kind = FIELD_NUMBER,
+     TOP(hibernate_after_ms),
+     RANGE(0, YEAR_MS),
+     .fallback = 0,
+     .about =
+         "Milliseconds without an event after which a stateless instance is dropped until the next "
+         "message; 0: only when the node's instances take too much memory."},
     {.key = "on_error",
      .kind = FIELD_CHOICE,
      TOP(on_error),

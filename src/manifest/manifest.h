@@ -183,6 +183,7 @@ struct manifest {
     bool save_chain;
     bool static_package;
     bool stateless_instance;
+    uint64_t hibernate_after_ms;                // 0: only when memory is short
     enum manifest_on_error on_error;            // continue
     enum manifest_recover recover;              // resume
     enum manifest_restart restart;              // temporary

@@ -182,6 +182,27 @@ static enum status read_bound(struct node *node, const char *file, const char *f
     return status;
 }
 
+// Half of the memory that there is for the process: of the machine, or of its control group.
+static uint64_t instance_memory(const struct node_config *config) {
+    if (config->instance_memory_bytes != 0) {
+        return config->instance_memory_bytes;
+    }
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page_bytes = sysconf(_SC_PAGESIZE);
+    uint64_t bytes =
+        pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : UINT64_MAX;
+    FILE *file = fopen("/sys/fs/cgroup/memory.max", "re");
+    unsigned long long most = 0;
+    // A group without a bound says "max".
+    if (file != NULL && fscanf(file, "%llu", &most) == 1 && most < bytes) {
+        bytes = most;
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return bytes / 2;
+}
+
 static void run_blocking(void *context, void (*run)(void *argument), void *argument) {
     io_pool_submit(context, run, argument);
 }
@@ -266,6 +287,8 @@ static enum status open_parts(struct node *node, const struct node_config *confi
                                       .resolve_resource = host_resolve_resource,
                                       .instance_made = host_instance_made,
                                       .instance_ended = host_instance_ended,
+                                      .hibernated = host_hibernated,
+                                      .instance_memory_bytes = instance_memory(config),
                                       .host = &node->services,
                                       .keep = node->services.store != NULL ? keep : NULL,
                                       .keep_context = node->services.store,

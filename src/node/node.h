@@ -22,7 +22,9 @@ struct node_config {
     const char *permit;       // file with the node's bound (manifest_load_permissions); NULL:
                               // permissions.toml of the data folder, if it is there
     bool is_bare;             // no data folder and no chain: for actor_call_export
-    bool quiet;               // actors' log lines are not written to stderr
+    uint64_t instance_memory_bytes;  // actor_config; 0: half of what the machine, or the control
+                                     // group, lets the process have
+    bool quiet;                      // actors' log lines are not written to stderr
     actor_root_ended_fn root_ended;  // may be NULL
     void *root_context;
 };

@@ -22,6 +22,7 @@ struct world {
     uint32_t workers;                      // 0: 2
     uint32_t stack_limit;                  // 0: the usual
     uint64_t pending_most_bytes;           // of the log; 0: the usual
+    uint64_t instance_memory_bytes;        // of all instances; 0: no bound
     actor_resolve_fn resolve;              // NULL: host_resolve
     bool is_loud;                          // runtime.log goes to stderr too
     const char *secrets_folder;            // NULL: plain values are not kept
@@ -77,6 +78,7 @@ static inline void world_open(struct world *world) {
                                   .schemes = world->scheme,
                                   .scheme_count = world->scheme != NULL ? 1 : 0,
                                   .compiler = world->compiler,
+                                  .instance_memory_bytes = world->instance_memory_bytes,
                                   .resolve = world->resolve != NULL ? world->resolve : host_resolve,
                                   .quiet = !world->is_loud};
     REQUIRE_OK(actor_system_new(&config, &world->system, &error), error);
