@@ -85,7 +85,13 @@ struct actor_config {
     // first event that names it. On a thread that may block. NULL: nobody does.
     enum status (*keep)(void *context, struct slice content, const uint8_t hash[SHA256_BYTES],
                         struct error *error);
-    void *keep_context;
+    // Keeps a large value (more than ACTOR_INLINE_MOST_BYTES) that an event is about to name by its
+    // hash: given to write() when this returns, and on disk before the log says that the event is
+    // (chain_log_config.before_sync). On a worker, so without a sync; any number at once. An error
+    // fails the leg, as one of the log does. NULL: large values stand in the events themselves.
+    enum status (*keep_value)(void *context, struct slice content, const uint8_t hash[SHA256_BYTES],
+                              struct error *error);
+    void *keep_context;              // of both
     actor_root_ended_fn root_ended;  // may be NULL; called on a worker, must be short
     void *root_context;
     // What manifests may refer to besides files; borrowed until actor_system_free.
@@ -199,13 +205,18 @@ bool actor_call_end(struct actor *self, const struct value *result) MUST_CHECK;
 enum status actor_denied(struct actor *self, enum permission_kind kind, struct error *error,
                          const char *format, ...) PRINTF_LIKE(4, 5);
 
-// What a host function keeps outside of the chain, in the content store: the list<u8> of the call
-// in progress, argument or result, whose bytes `content` are, is recorded as its hash and size
-// instead (docs/formats/chain.md, References), unless it is so short that nothing is gained. Before
-// the call waits, for an argument; before it ends, for a result.
+// A list<u8> or string of more bytes than this stands in the chain by its hash and size, wherever
+// it occurs, and the content store keeps it (docs/formats/chain.md, References).
 enum { ACTOR_INLINE_MOST_BYTES = 4096 };
+// What a host function itself keeps in the content store is not kept once more: the list<u8> of
+// the call in progress, argument or result, whose bytes `content` are. Before the call waits, for
+// an argument; before it ends, for a result. Does nothing for short ones.
 void actor_record_by_hash(struct actor *self, struct slice content,
                           const uint8_t hash[SHA256_BYTES]);
+// The list in the result of the call in progress whose items `events` are holds the events that
+// actor_visit_chain went through last, all of them: it is recorded as a range of that chain. Before
+// the call ends; for NULL, an empty list, nothing is changed.
+void actor_record_by_range(struct actor *self, const struct value *events);
 // SHA-256 for those on a fiber: done on the worker's stack.
 void actor_hash(struct actor *self, struct slice content, uint8_t hash[SHA256_BYTES]);
 

@@ -70,6 +70,7 @@ void actor_call_begin(struct actor *self, const char *name, const struct compone
     turn->call_args = args;
     turn->call_waited = false;
     turn->by_hash.content = slice_of(NULL, 0);
+    turn->by_range.events = NULL;
 }
 
 void actor_record_by_hash(struct actor *self, struct slice content,
@@ -79,6 +80,10 @@ void actor_record_by_hash(struct actor *self, struct slice content,
         reference->content = content;
         memcpy(reference->hash, hash, SHA256_BYTES);
     }
+}
+
+void actor_record_by_range(struct actor *self, const struct value *events) {
+    self->turn->by_range.events = events;
 }
 
 struct hash_job {
@@ -105,7 +110,8 @@ bool actor_call_end(struct actor *self, const struct value *result) {
         record_call(turn, result);
     }
     turn->call_name = NULL;
-    size_t bytes = turn->calls.size + turn->call_secrets.size + turn->denials.size;
+    size_t bytes =
+        turn->calls.size + turn->call_secrets.size + turn->call_large.size + turn->denials.size;
     return bytes <= (turn->leg == 0 ? FIRST_LEG_CALLS_MOST_BYTES : ACTOR_LEG_CALLS_MOST_BYTES);
 }
 

@@ -321,6 +321,7 @@ struct turn {
     uint32_t call_count;
     struct buf event;                        // the event being built
     struct buf call_secrets, event_secrets;  // what `calls` and `event` have places for (secret.c)
+    struct buf call_large;                   // and `calls` for large values (large.c)
     struct buf denials;                      // of this leg (denial.c)
     uint32_t denial_count;
     // The host call in progress.
@@ -331,7 +332,13 @@ struct turn {
     struct record_reference {
         struct slice content;  // empty: none
         uint8_t hash[SHA256_BYTES];
-    } by_hash;          // which of its values is recorded by its hash
+    } by_hash;  // which of its values is recorded by its hash
+    struct record_range {
+        const struct value *events;  // NULL: none
+        char chain[ACTOR_ID_BYTES];
+        uint64_t first, count;
+        uint8_t hash[SHA256_BYTES];  // of the last event
+    } by_range;                      // and which as a range of a chain
     bool is_delivered;  // `message` is a request, and among the actor's outstanding ones
     bool is_exit;       // it traps because the guest ended the actor
     // The wait in progress.
@@ -655,6 +662,19 @@ bool secret_is_header(struct slice name);
 // plain values in the side file. False when that could not be written.
 bool secrets_seal(struct actor *actor, struct buf *out, struct buf *secrets);
 void secrets_free(struct secrets *secrets);
+
+// large.c
+// Whether a string of so many bytes stands in the chain by its hash.
+bool large_is(const struct actor *actor, size_t bytes);
+// Appends the reference to a content that is kept already.
+void large_refer(struct buf *out, const uint8_t hash[SHA256_BYTES], uint64_t bytes);
+// On the worker: keeps the content and appends its reference. False when it could not be kept.
+bool large_put(const struct actor *actor, struct buf *out, struct slice content);
+// Anywhere: appends the place for a reference, and notes a copy of the content in `pending`.
+void large_put_later(struct buf *out, struct buf *pending, struct slice content);
+// On the worker: keeps what is noted in `pending`, which is empty afterwards, and fills its places.
+bool large_seal(const struct actor *actor, struct buf *out, struct buf *pending);
+void large_refer_range(struct buf *out, const struct record_range *range);
 
 // supervise.c
 struct spawn;

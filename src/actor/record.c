@@ -8,7 +8,8 @@
 // leg as [result].
 // Values are written by their component types: list<u8> as bytes, records and tuples as arrays,
 // option as null or [value], result as [0, ok] or [1, error], variants as [case, payload]; what is
-// secret as a commitment (secret.c), what the content store keeps by its hash.
+// secret as a commitment (secret.c), what is large or the content store has by its hash, and what
+// another chain holds as a range of it (large.c).
 #include <assert.h>
 
 #include "actor/internal.h"
@@ -20,12 +21,13 @@ struct omitted {
     struct buf *secrets;  // for secret_put
     bool has_marks;       // value.is_secret means something
     bool hides_bytes;     // all list<u8> are secret
-    // In the content store instead; NULL or empty: nothing is.
+    // In the content store already; NULL or empty: nothing is.
     const struct record_reference *by_hash;
+    const struct record_range *by_range;  // events of a chain; NULL or none: nothing is
+    const struct actor *actor;
+    struct buf *large;    // for large_put_later; NULL: on the worker, where large_put belongs
+    bool *is_incomplete;  // set when a value could not be kept
 };
-
-// Stands for bytes that the content store keeps: [SHA-256, size].
-enum { REFERENCE_TAG = 29285 };
 
 static void record_value(struct buf *out, const struct omitted *omitted,
                          const struct component_type *type, const struct value *value);
@@ -97,17 +99,32 @@ static bool is_by_hash(const struct omitted *omitted, const struct value *value)
            by_hash->content.size == value->count;
 }
 
+// Told in the same way.
+static bool is_by_range(const struct omitted *omitted, const struct value *value) {
+    const struct record_range *range = omitted->by_range;
+    return range != NULL && range->events != NULL && range->events == value->items &&
+           range->count == value->count;
+}
+
+// Bytes or a text that no secret is.
+static void record_content(struct buf *out, const struct omitted *omitted, bool is_text,
+                           const struct value *value) {
+    struct slice content = slice_of(value->bytes, value->count);
+    if (!is_text && is_by_hash(omitted, value)) {
+        large_refer(out, omitted->by_hash->hash, content.size);
+    } else if (!large_is(omitted->actor, content.size)) {
+        cbor_string(out, is_text ? 0x60 : 0x40, content);
+    } else if (omitted->large != NULL) {
+        large_put_later(out, omitted->large, content);
+    } else if (!large_put(omitted->actor, out, content)) {
+        *omitted->is_incomplete = true;
+    }
+}
+
 static void record_plain_list(struct buf *out, const struct omitted *omitted,
                               const struct component_type *item, const struct value *value) {
-    if (item->kind == COMPONENT_U8 && is_by_hash(omitted, value)) {
-        cbor_tag(out, REFERENCE_TAG);
-        cbor_array(out, 2);
-        cbor_bytes(out, slice_of(omitted->by_hash->hash, SHA256_BYTES));
-        cbor_uint(out, value->count);
-        return;
-    }
     if (item->kind == COMPONENT_U8) {
-        cbor_bytes(out, slice_of(value->bytes, value->count));
+        record_content(out, omitted, false, value);
         return;
     }
     cbor_array(out, value->count);
@@ -174,7 +191,7 @@ static void record_value(struct buf *out, const struct omitted *omitted,
                 record_secret(out, omitted, value, true);
                 return;
             }
-            cbor_text(out, slice_of(value->bytes, value->count));
+            record_content(out, omitted, true, value);
             return;
         case COMPONENT_LIST:
             if (type->items[0]->kind == COMPONENT_U8 &&
@@ -188,6 +205,10 @@ static void record_value(struct buf *out, const struct omitted *omitted,
             }
             if (type->items[0]->is_plain) {
                 record_plain_list(out, omitted, type->items[0], value);
+                return;
+            }
+            if (is_by_range(omitted, value)) {
+                large_refer_range(out, omitted->by_range);
                 return;
             }
             cbor_array(out, value->count);
@@ -230,7 +251,9 @@ static void record_call_head(struct turn *turn, uint32_t items) {
     struct buf *out = &turn->calls;
     const struct omitted omitted = {.secrets = &turn->call_secrets,
                                     .hides_bytes = is_on_secret_field(turn),
-                                    .by_hash = &turn->by_hash};
+                                    .by_hash = &turn->by_hash,
+                                    .actor = turn->actor,
+                                    .large = &turn->call_large};
     cbor_array(out, items);
     cbor_text_z(out, turn->call_name);
     cbor_array(out, turn->call_type->param_count);
@@ -252,7 +275,10 @@ void record_call(struct turn *turn, const struct value *result) {
         const struct omitted omitted = {.secrets = &turn->call_secrets,
                                         .has_marks = true,
                                         .hides_bytes = is_on_secret_field(turn),
-                                        .by_hash = &turn->by_hash};
+                                        .by_hash = &turn->by_hash,
+                                        .by_range = &turn->by_range,
+                                        .actor = turn->actor,
+                                        .large = &turn->call_large};
         record_value(&turn->calls, &omitted, type, result);
     }
 }
@@ -268,8 +294,14 @@ static void record_source(struct buf *out, const struct message *message) {
     cbor_uint(out, message->sender_index);
 }
 
-static void record_params(struct buf *out, struct turn *turn) {
-    const struct omitted omitted = {.secrets = &turn->event_secrets};
+// On the worker: for the parts of the event itself.
+static struct omitted omitted_from_event(struct turn *turn, bool *is_incomplete) {
+    return (struct omitted){
+        .secrets = &turn->event_secrets, .actor = turn->actor, .is_incomplete = is_incomplete};
+}
+
+static void record_params(struct buf *out, struct turn *turn, bool *is_incomplete) {
+    const struct omitted omitted = omitted_from_event(turn, is_incomplete);
     const struct component_func_type *type = turn->actor->program->exports[turn->kind].type;
     if (type->param_count < 2) {
         cbor_array(out, 0);
@@ -284,8 +316,9 @@ static bool has_answer(const struct turn *turn) {
     return type->result->items[0]->item_count > 1;
 }
 
-static void record_outcome(struct buf *out, struct turn *turn, enum leg_outcome outcome) {
-    const struct omitted omitted = {.secrets = &turn->event_secrets};
+static void record_outcome(struct buf *out, struct turn *turn, enum leg_outcome outcome,
+                           bool *is_incomplete) {
+    const struct omitted omitted = omitted_from_event(turn, is_incomplete);
     bool answers = outcome == LEG_OK && !turn->is_instantiation && has_answer(turn);
     bool has_text = outcome == LEG_ERROR || outcome == LEG_TRAP;
     cbor_array(out, answers || has_text ? 2 : 1);
@@ -295,7 +328,7 @@ static void record_outcome(struct buf *out, struct turn *turn, enum leg_outcome 
         const struct component_type *tuple = type->result->items[0];
         record_value(out, &omitted, tuple->items[1], &turn->result.items->items[1]);
     } else if (outcome == LEG_ERROR) {
-        cbor_text(out, slice_of(turn->result.items->bytes, turn->result.items->count));
+        record_content(out, &omitted, true, turn->result.items);
     } else if (outcome == LEG_TRAP) {
         cbor_text_z(out, turn->error.message);
     }
@@ -318,8 +351,18 @@ static bool append(struct actor *actor, const char *type, struct slice data) {
 static void forget_calls(struct turn *turn) {
     buf_clear(&turn->calls);
     turn->call_count = 0;
+    buf_clear(&turn->call_large);
     buf_clear(&turn->denials);
     turn->denial_count = 0;
+}
+
+// False when it could not be kept.
+static bool record_state(const struct actor *actor, struct buf *out, const struct bytes *state) {
+    if (large_is(actor, state->size)) {
+        return large_put(actor, out, bytes_slice(state));
+    }
+    cbor_bytes(out, bytes_slice(state));
+    return true;
 }
 
 bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_state) {
@@ -331,13 +374,15 @@ bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_s
         record_call_head(turn, 2);
         turn->call_waited = true;
     }
-    if (!secrets_seal(actor, &turn->calls, &turn->call_secrets) || !denials_record(turn)) {
+    if (!secrets_seal(actor, &turn->calls, &turn->call_secrets) ||
+        !large_seal(actor, &turn->calls, &turn->call_large) || !denials_record(turn)) {
         forget_calls(turn);
         return false;
     }
     bool is_call = !turn->is_instantiation && turn->leg == 0;
     bool has_source = is_call && turn->message != NULL;
     bool is_resumed = turn->leg > 0;
+    bool is_incomplete = false;
     struct buf *out = &turn->event;
     buf_clear(out);
     cbor_map(out, (uint64_t)is_resumed + has_source + is_call + (turn->call_count > 0) + 1U +
@@ -352,7 +397,7 @@ bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_s
     }
     if (is_call) {
         cbor_uint(out, 3);
-        record_params(out, turn);
+        record_params(out, turn, &is_incomplete);
     }
     if (turn->call_count > 0) {
         cbor_uint(out, 5);
@@ -360,14 +405,15 @@ bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_s
         cbor_raw(out, buf_slice(&turn->calls));
     }
     cbor_uint(out, 6);
-    record_outcome(out, turn, outcome);
+    record_outcome(out, turn, outcome, &is_incomplete);
     if (new_state != NULL) {
         cbor_uint(out, 7);
-        cbor_bytes(out, bytes_slice(new_state));
+        is_incomplete = !record_state(actor, out, new_state) || is_incomplete;
     }
     forget_calls(turn);
     const char *type = turn->is_instantiation ? "instance-created" : export_event_type(turn->kind);
-    return secrets_seal(actor, out, &turn->event_secrets) && append(actor, type, buf_slice(out));
+    return secrets_seal(actor, out, &turn->event_secrets) && !is_incomplete &&
+           append(actor, type, buf_slice(out));
 }
 
 bool record_lifecycle(struct actor *actor, const char *type, struct slice data) {
@@ -418,11 +464,12 @@ bool record_spawned(struct actor *actor) {
     for (size_t i = 0; i < COUNT_OF(pinned); i++) {
         cbor_uint(&data, pinned[i]);
     }
+    bool good = true;
     if (actor->initial_state != NULL) {
         cbor_uint(&data, 8);
-        cbor_bytes(&data, bytes_slice(actor->initial_state));
+        good = record_state(actor, &data, actor->initial_state);
     }
-    bool good = append(actor, actor->is_resumed ? "resumed" : "spawned", buf_slice(&data));
+    good = good && append(actor, actor->is_resumed ? "resumed" : "spawned", buf_slice(&data));
     buf_release(&data);
     return good;
 }

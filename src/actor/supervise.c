@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a supervisor may do with its children: spawn, resume, stop, restart, look.
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "actor/internal.h"
@@ -233,13 +234,20 @@ static void visit_on_worker(void *argument) {
     if (visit->status != OK) {
         return;
     }
+    struct record_range *range = &visit->self->turn->by_range;
+    *range = (struct record_range){.count = 0};
+    (void)snprintf(range->chain, sizeof range->chain, "%s", visit->id);
     struct chain_event event;
     bool more = true;
     while (visit->status == OK && more) {
         visit->status = chain_reader_next(reader, &event, &more, visit->error);
-        if (visit->status == OK && more && !visit->visit(visit->context, &event)) {
+        if (visit->status != OK || !more) {
             break;
         }
+        range->first = range->count == 0 ? event.seq : range->first;
+        range->count++;
+        memcpy(range->hash, event.hash, SHA256_BYTES);
+        more = visit->visit(visit->context, &event);
     }
     chain_reader_close(reader);
 }

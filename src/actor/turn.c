@@ -58,6 +58,7 @@ static void turn_free(struct turn *turn) {
     buf_release(&turn->event);
     buf_release(&turn->call_secrets);
     buf_release(&turn->event_secrets);
+    buf_release(&turn->call_large);
     buf_release(&turn->denials);
     free(turn);
 }
@@ -82,6 +83,7 @@ static void turn_give(struct actor_system *system, struct turn *turn) {
     release_big(&turn->event);
     release_big(&turn->call_secrets);
     release_big(&turn->event_secrets);
+    release_big(&turn->call_large);
     release_big(&turn->denials);
     turn->next = cache->first;
     cache->first = turn;

@@ -38,6 +38,11 @@ struct chain_log_config {
     bool read_only;               // readers beside a live node: no writer, no repair
     bool no_sync;                 // level `memory` tests and benches: write without fdatasync
     struct env *env;
+    // Called before events that were written are synced, on the thread that does it: puts on disk
+    // what they refer to outside of the log. After an error the log fails as it does when it cannot
+    // be synced itself. NULL: nothing is to be done. Not with `no_sync`.
+    enum status (*before_sync)(void *context, struct error *error);
+    void *before_sync_context;
 };
 
 // Opens or creates the log: reads every segment's frames to rebuild the heads, cuts a torn tail of

@@ -33,6 +33,8 @@ static struct chain_log *new_log(const struct chain_log_config *config) {
     log->pending_most_bytes = or_default(config->pending_most_bytes, (uint64_t)256 << 20);
     log->is_read_only = config->read_only;
     log->no_sync = config->no_sync;
+    log->before_sync = config->before_sync;
+    log->before_sync_context = config->before_sync_context;
     log->env = config->env != NULL ? config->env : env_system();
     arena_init(&log->records, UINT64_MAX);
     log->file = -1;

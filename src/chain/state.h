@@ -63,6 +63,8 @@ struct chain_log {
     bool is_read_only;
     bool no_sync;
     struct env *env;
+    enum status (*before_sync)(void *context, struct error *error);  // may be NULL
+    void *before_sync_context;
     pthread_t writer_thread;
     pthread_t sync_thread;
     bool has_threads;

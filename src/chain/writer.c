@@ -161,6 +161,13 @@ static void note_progress(struct chain_log *log) {
     (void)pthread_cond_broadcast(&log->progress);
 }
 
+// Puts on disk what events refer to: all those that were appended before this was called.
+static enum status sync_contents(const struct chain_log *log, struct error *error) {
+    return log->before_sync == NULL || log->no_sync
+               ? OK
+               : log->before_sync(log->before_sync_context, error);
+}
+
 // Ends the current segment: everything in it is on disk afterwards, so that the next one never
 // holds durable events above a gap.
 static enum status finish_segment(struct chain_log *log, struct error *error) {
@@ -177,6 +184,9 @@ static enum status finish_segment(struct chain_log *log, struct error *error) {
     log->file = -1;
     (void)pthread_mutex_unlock(&log->lock);
     log->sum.end = log->written;
+    if (status == OK) {
+        status = sync_contents(log, error);
+    }
     if (status == OK) {
         status = segment_seal(file, log->folder, log->segment_number, &log->sum,
                               SEGMENT_HEADER_BYTES + (log->written - log->segment_base),
@@ -334,14 +344,16 @@ static void *run_sync(void *argument) {
         int file = log->file;
         log->is_syncing = true;
         (void)pthread_mutex_unlock(&log->lock);
-        int reason = fdatasync(file) != 0 ? errno : 0;
+        struct error error = {0};
+        enum status status = sync_contents(log, &error);
+        if (status == OK && fdatasync(file) != 0) {
+            status = error_set_os(&error, errno, "cannot sync a segment in %s", log->folder);
+        }
         (void)pthread_mutex_lock(&log->lock);
         log->is_syncing = false;
         log->sync_cpu_ns = thread_cpu_ns();
         log->sync_count++;
-        if (reason != 0) {
-            struct error error = {0};
-            (void)error_set_os(&error, reason, "cannot sync a segment in %s", log->folder);
+        if (status != OK) {
             log->sync_failed = true;
             fail_log(log, &error);
             (void)pthread_cond_signal(&log->wake_writer);

@@ -116,6 +116,7 @@ static bool runtime_get_chain(struct component_call *call, const struct value *a
     }
     *record = (struct value){.items = list.events, .count = list.count};
     *result = (struct value){.items = record, .count = 1};
+    actor_record_by_range(self, list.events);
     return true;
 }
 

@@ -149,6 +149,7 @@ static bool supervisor_child_events(struct component_call *call, const struct va
         return host_fail(call, &error, result);
     }
     struct value events = {.items = list.events, .count = list.count};
+    actor_record_by_range(self, list.events);
     return host_ok_value(call, events, result);
 }
 

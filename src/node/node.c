@@ -137,9 +137,17 @@ static enum status open_compiler(struct node *node, const struct node_config *co
     return status;
 }
 
+// What events name by its hash is on disk before they are.
+static enum status sync_contents(void *context, struct error *error) {
+    return store_sync(context, error);
+}
+
 static enum status open_log(struct node *node, const char *folder, struct error *error) {
     char *path = file_join(folder, "log");
-    struct chain_log_config config = {.folder = path, .env = env_system()};
+    struct chain_log_config config = {.folder = path,
+                                      .env = env_system(),
+                                      .before_sync = sync_contents,
+                                      .before_sync_context = node->services.store};
     enum status status = chain_log_open(&config, &node->log, error);
     free(path);
     return status;
@@ -152,6 +160,12 @@ static enum status open_store(struct node *node, const char *folder, struct erro
         node->schemes[node->scheme_count++] = node_store_scheme(node->services.store);
     }
     return status;
+}
+
+// On workers.
+static enum status keep_value(void *context, struct slice content, const uint8_t hash[SHA256_BYTES],
+                              struct error *error) {
+    return store_keep_value(context, content, hash, error);
 }
 
 // What chains pin, on a thread of the loader.
@@ -237,10 +251,10 @@ static enum status open_parts(struct node *node, const struct node_config *confi
         status = open_compiler(node, config, error);
     }
     if (status == OK && folder != NULL) {
-        status = open_log(node, folder, error);
+        status = open_store(node, folder, error);
     }
     if (status == OK && folder != NULL) {
-        status = open_store(node, folder, error);
+        status = open_log(node, folder, error);
     }
     if (status == OK && folder != NULL) {
         node->secrets_folder = file_join(folder, "secrets");
@@ -299,6 +313,9 @@ static enum status open_parts(struct node *node, const struct node_config *confi
                                       .root_ended = config->root_ended,
                                       .root_context = config->root_context,
                                       .quiet = config->quiet};
+        if (node->services.store != NULL) {
+            actors.keep_value = keep_value;
+        }
         status = actor_system_new(&actors, &node->actors, error);
     }
     return status;
@@ -366,11 +383,12 @@ enum status node_close(struct node *node, struct error *error) {
     if (node->actors != NULL) {
         actor_system_free(node->actors);
     }
-    if (node->services.store != NULL) {
-        store_close(node->services.store);
-    }
     if (node->log != NULL) {
         status = chain_log_close(node->log, error);
+    }
+    // Its last events may name what the store has not synced yet.
+    if (node->services.store != NULL) {
+        store_close(node->services.store);
     }
     if (node->compiler != NULL) {
         wasm_compiler_free(node->compiler);

@@ -93,6 +93,9 @@ enum status store_collect_end(struct store_collection *collection, enum status s
     if (status == OK) {
         status = content_walk(collection->store->contents, remove_file, collection, error);
     }
+    if (status == OK && !is_trial) {
+        status = content_compact(collection->store->contents, error);
+    }
     // The connection may be used again.
     enum status dropped = catalogue_run(collection->session, "DROP TABLE IF EXISTS kept", error);
     status = catalogue_end(collection->session, status == OK ? dropped : status, error);

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +12,11 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "store/pack.h"
 
 enum {
     FOLDERS = 256,
+    KNOWN_FILES = 1024,  // whose names are known to be on disk, or will be with the next sync
     NAME_BYTES = 2 + 1 + 62 + 1,  // "ab/" and 62 digits, with the NUL
 };
 
@@ -23,6 +26,11 @@ struct content_folder {
     int handle;
     bool no_sync;
     _Atomic uint64_t next_name;  // of files being written; relaxed: only unlike each other
+    struct packs *packs;         // contents that are no files of their own
+    pthread_mutex_t lock;        // guards what follows
+    uint8_t known[KNOWN_FILES][SHA256_BYTES];
+    bool is_dirty[FOLDERS];  // to be synced by content_sync
+    bool has_dirty;
 };
 
 // ---- names
@@ -131,9 +139,16 @@ enum status content_open(const char *path, bool read_only, bool no_sync,
     folder->handle = handle;
     folder->no_sync = no_sync;
     atomic_init(&folder->next_name, 0);
+    (void)pthread_mutex_init(&folder->lock, NULL);
+    enum status status = OK;
     if (!read_only &&
         !(make_folders(folder) && each_entry(folder, new_folder, remove_unfinished, folder))) {
-        enum status status = error_set_os(error, errno, "cannot use the store's folder %s", path);
+        status = error_set_os(error, errno, "cannot use the store's folder %s", path);
+    }
+    if (status == OK) {
+        status = packs_open(handle, read_only, no_sync, &folder->packs, error);
+    }
+    if (status != OK) {
         content_close(folder);
         return status;
     }
@@ -142,6 +157,10 @@ enum status content_open(const char *path, bool read_only, bool no_sync,
 }
 
 void content_close(struct content_folder *folder) {
+    if (folder->packs != NULL) {
+        packs_close(folder->packs);
+    }
+    (void)pthread_mutex_destroy(&folder->lock);
     close(folder->handle);
     free(folder);
 }
@@ -210,8 +229,8 @@ static int open_content(const struct content_folder *folder, const uint8_t hash[
     return openat(folder->handle, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
-enum status content_get(struct content_folder *folder, const uint8_t hash[SHA256_BYTES],
-                        uint64_t limit_bytes, struct bytes **out, struct error *error) {
+static enum status get_file(const struct content_folder *folder, const uint8_t hash[SHA256_BYTES],
+                            uint64_t limit_bytes, struct bytes **out, struct error *error) {
     int handle = open_content(folder, hash);
     if (handle < 0 && errno == ENOENT) {
         char text[SHA256_TEXT_BYTES];
@@ -229,8 +248,8 @@ enum status content_get(struct content_folder *folder, const uint8_t hash[SHA256
     return status;
 }
 
-bool content_size(struct content_folder *folder, const uint8_t hash[SHA256_BYTES],
-                  uint64_t *size_bytes) {
+static bool file_size(const struct content_folder *folder, const uint8_t hash[SHA256_BYTES],
+                      uint64_t *size_bytes) {
     char name[NAME_BYTES];
     name_of(hash, name);
     struct stat info;
@@ -239,6 +258,25 @@ bool content_size(struct content_folder *folder, const uint8_t hash[SHA256_BYTES
     return is_there;
 }
 
+enum status content_get(struct content_folder *folder, const uint8_t hash[SHA256_BYTES],
+                        uint64_t limit_bytes, struct bytes **out, struct error *error) {
+    struct error problem = {0};
+    enum status status = packs_get(folder->packs, hash, limit_bytes, out, &problem);
+    if (status == ERR_NOT_FOUND) {
+        return get_file(folder, hash, limit_bytes, out, error);
+    }
+    // What is damaged in a pack may have been put again, as a file.
+    uint64_t size = 0;
+    if (status == ERR_DAMAGED && file_size(folder, hash, &size)) {
+        return get_file(folder, hash, limit_bytes, out, error);
+    }
+    return status == OK ? OK : error_set(error, status, "%s", problem.message);
+}
+
+bool content_size(struct content_folder *folder, const uint8_t hash[SHA256_BYTES],
+                  uint64_t *size_bytes) {
+    return packs_find(folder->packs, hash, size_bytes) || file_size(folder, hash, size_bytes);
+}
 // ---- writing
 // ---------------------------------------------------------------------------------------
 
@@ -279,6 +317,14 @@ static int write_new(const struct content_folder *folder, const char *name, stru
     return code;
 }
 
+static bool packed_is_intact(const struct content_folder *folder,
+                             const uint8_t hash[SHA256_BYTES]) {
+    struct bytes *content = NULL;
+    bool is_intact = packs_get(folder->packs, hash, UINT64_MAX, &content, NULL) == OK;
+    bytes_unref(content);
+    return is_intact;
+}
+
 enum status content_put(struct content_folder *folder, struct slice content,
                         const uint8_t hash[SHA256_BYTES], bool is_known, struct error *error) {
     char name[NAME_BYTES], unfinished[64], parent[3];
@@ -286,6 +332,9 @@ enum status content_put(struct content_folder *folder, struct slice content,
     memcpy(parent, name, 2);
     parent[2] = '\0';
     int code = 0;
+    if (packs_find(folder->packs, hash, &(uint64_t){0}) && packed_is_intact(folder, hash)) {
+        return packs_sync(folder->packs, error);
+    }
     if (!holds(folder, content, hash)) {
         uint64_t number = atomic_fetch_add_explicit(&folder->next_name, 1, memory_order_relaxed);
         (void)snprintf(unfinished, sizeof unfinished, "%s/%ld-%llu", new_folder, (long)getpid(),
@@ -306,10 +355,61 @@ enum status content_put(struct content_folder *folder, struct slice content,
     return code == 0 ? OK : error_set_os(error, code, "the content cannot be stored");
 }
 
+enum status content_note(struct content_folder *folder, struct slice content,
+                         const uint8_t hash[SHA256_BYTES], struct error *error) {
+    uint64_t size = 0;
+    if (packs_find(folder->packs, hash, &size)) {
+        return OK;
+    }
+    // The first bytes of a hash tell the place as well as any.
+    size_t place = (size_t)(hash[1] | hash[2] << 8U) % KNOWN_FILES;
+    (void)pthread_mutex_lock(&folder->lock);
+    bool is_known = memcmp(folder->known[place], hash, SHA256_BYTES) == 0;
+    (void)pthread_mutex_unlock(&folder->lock);
+    if (is_known) {
+        return OK;
+    }
+    if (!file_size(folder, hash, &size) || size != content.size) {
+        return packs_put(folder->packs, content, hash, error);
+    }
+    // The file is synced, but whether its name is too is known to whoever renamed it alone.
+    (void)pthread_mutex_lock(&folder->lock);
+    memcpy(folder->known[place], hash, SHA256_BYTES);
+    folder->is_dirty[hash[0]] = true;
+    folder->has_dirty = true;
+    (void)pthread_mutex_unlock(&folder->lock);
+    return OK;
+}
+
+static enum status sync_dirty(struct content_folder *folder, struct error *error) {
+    bool is_dirty[FOLDERS] = {false};
+    (void)pthread_mutex_lock(&folder->lock);
+    if (folder->has_dirty) {
+        memcpy(is_dirty, folder->is_dirty, sizeof is_dirty);
+        memset(folder->is_dirty, 0, sizeof folder->is_dirty);
+        folder->has_dirty = false;
+    }
+    (void)pthread_mutex_unlock(&folder->lock);
+    for (unsigned i = 0; i < FOLDERS; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "%02x", i);
+        if (is_dirty[i] && !sync_folder(folder, name)) {
+            return error_set_os(error, errno, "contents cannot be synced");
+        }
+    }
+    return OK;
+}
+
+enum status content_sync(struct content_folder *folder, struct error *error) {
+    enum status status = packs_sync(folder->packs, error);
+    return status == OK ? sync_dirty(folder, error) : status;
+}
+
 enum status content_remove(struct content_folder *folder, const uint8_t hash[SHA256_BYTES],
                            struct error *error) {
     char name[NAME_BYTES];
     name_of(hash, name);
+    packs_forget(folder->packs, hash);
     if (unlinkat(folder->handle, name, 0) != 0 && errno != ENOENT) {
         return error_set_os(error, errno, "cannot remove content %s", name);
     }
@@ -320,6 +420,7 @@ enum status content_remove(struct content_folder *folder, const uint8_t hash[SHA
 // ---------------------------------------------------------------------------------------
 
 struct walk {
+    struct content_folder *contents;
     unsigned number;  // of the folder
     content_visit_fn visit;
     void *context;
@@ -332,16 +433,22 @@ static bool walk_entry(void *context, const char *entry) {
     char text[300];
     int size = snprintf(text, sizeof text, "%02x%s", walk->number, entry);
     uint8_t hash[SHA256_BYTES];
-    // Other files are not ours.
-    if (size > 0 && sha256_parse(slice_of(text, (size_t)size), hash)) {
+    // Other files are not ours, and what is in a pack as well was visited there.
+    if (size > 0 && sha256_parse(slice_of(text, (size_t)size), hash) &&
+        !packs_find(walk->contents->packs, hash, &(uint64_t){0})) {
         walk->status = walk->visit(walk->context, hash, walk->error);
     }
     return walk->status == OK;
 }
 
+enum status content_compact(struct content_folder *folder, struct error *error) {
+    return packs_compact(folder->packs, error);
+}
+
 enum status content_walk(struct content_folder *folder, content_visit_fn visit, void *context,
                          struct error *error) {
-    struct walk walk = {.visit = visit, .context = context, .error = error};
+    struct walk walk = {.contents = folder, .visit = visit, .context = context, .error = error};
+    walk.status = packs_walk(folder->packs, visit, context, error);
     for (; walk.number < FOLDERS && walk.status == OK; walk.number++) {
         char name[8];
         (void)snprintf(name, sizeof name, "%02x", walk.number);

@@ -362,6 +362,15 @@ enum status store_keep(struct store *store, struct slice content, const uint8_t 
     return content_put(store->contents, content, hash, false, error);
 }
 
+enum status store_keep_value(struct store *store, struct slice content,
+                             const uint8_t hash[SHA256_BYTES], struct error *error) {
+    return content_note(store->contents, content, hash, error);
+}
+
+enum status store_sync(struct store *store, struct error *error) {
+    return content_sync(store->contents, error);
+}
+
 enum status store_read(struct store *store, const uint8_t hash[SHA256_BYTES], uint64_t limit_bytes,
                        struct bytes **out, struct error *error) {
     return content_get(store->contents, hash, limit_bytes, out, error);

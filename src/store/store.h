@@ -127,6 +127,14 @@ enum status store_read_reference(struct store *store, const char *actor, const c
 // bytes are then not looked at.
 enum status store_keep(struct store *store, struct slice content, const uint8_t hash[SHA256_BYTES],
                        struct error *error) MUST_CHECK;
+// Keeps a value that an event is about to name: given to write() when this returns, so that it
+// survives the process, and on disk when a store_sync called afterwards has returned. Cheap when it
+// is there already. Waits for no sync: also for workers.
+enum status store_keep_value(struct store *store, struct slice content,
+                             const uint8_t hash[SHA256_BYTES], struct error *error) MUST_CHECK;
+// Once it has failed it fails for good, as store_keep_value does then: the kernel may have dropped
+// what was written.
+enum status store_sync(struct store *store, struct error *error) MUST_CHECK;
 // As store_get, for any content that is there.
 enum status store_read(struct store *store, const uint8_t hash[SHA256_BYTES], uint64_t limit_bytes,
                        struct bytes **out, struct error *error) MUST_CHECK;
