@@ -291,6 +291,158 @@ TEST(secrets_that_cannot_be_kept_are_not_recorded) {
     EXPECT_U64(world_close(&world), OK);
 }
 
+// ---- large values
+// ------------------------------------------------------------------------------------
+
+static struct world opened_with_store(void) {
+    struct world world = {0};
+    struct store_config config = {.data_folder = test_folder(), .env = env_system()};
+    struct error error = {0};
+    REQUIRE_OK(store_open(&config, &world.store, &error), error);
+    world_open(&world);
+    write_manifest(&world, "a.toml", "", "");
+    start(&world, "a.toml", "a");
+    return world;
+}
+
+static void close_with_store(struct world *world) {
+    EXPECT_U64(world_close(world), OK);
+    store_close(world->store);
+}
+
+// The command, a space, and so many of the letter that the message has `bytes` bytes.
+static const char *long_message(const char *command, char letter, size_t bytes) {
+    static char text[200001];
+    REQUIRE(bytes < sizeof text);
+    memset(text, letter, bytes);
+    memcpy(text, command, strlen(command));
+    text[strlen(command)] = ' ';
+    text[bytes] = '\0';
+    return text;
+}
+
+// How many events of "a" hold the reference to `content`; the store has it.
+static uint64_t count_references(struct world *world, const char *type, struct slice content) {
+    struct buf reference = {0};
+    uint8_t hash[SHA256_BYTES];
+    struct bytes *kept = NULL;
+    sha256(content, hash);
+    cbor_tag(&reference, 29285);
+    cbor_array(&reference, 2);
+    cbor_bytes(&reference, slice_of(hash, sizeof hash));
+    cbor_uint(&reference, content.size);
+    uint64_t count = 0;
+    struct chain_reader *reader = NULL;
+    struct error error = {0};
+    struct chain_event event;
+    REQUIRE_OK(chain_reader_open(world->log, "a", 0, &reader, &error), error);
+    for (bool more = true; more;) {
+        REQUIRE_OK(chain_reader_next(reader, &event, &more, &error), error);
+        count += more && slice_equal_text(event.type, type) &&
+                 memmem(event.data.data, event.data.size, reference.data, reference.size) != NULL;
+    }
+    chain_reader_close(reader);
+    buf_release(&reference);
+    EXPECT(store_read(world->store, hash, 1 << 20, &kept, NULL) == OK &&
+           slice_equal(bytes_slice(kept), content));
+    bytes_unref(kept);
+    return count;
+}
+
+TEST(values_over_4096_bytes_stand_in_the_chain_by_their_hash) {
+    struct world world = opened_with_store();
+    // A parameter, an answer (what comes behind the command) and an argument of the host's log.
+    struct slice message = slice_text(long_message("echo", 'e', 5000));
+    EXPECT_U64(ask_for(&world, "a", 60000, (const char *)message.data), OK);
+    EXPECT_U64(count_references(&world, "handle-request", message), 1);
+    EXPECT_U64(count_references(&world, "handle-request", slice_of(message.data + 5, 4995)), 1);
+    EXPECT_U64(count_events(&world, "a", NULL, "eeeeeeee"), 0);
+    message = slice_text(long_message("log", 'l', 150000));
+    EXPECT_U64(ask_for(&world, "a", 60000, (const char *)message.data), OK);
+    EXPECT_U64(count_references(&world, "handle-request", slice_of(message.data + 4, 149996)), 1);
+    EXPECT_U64(count_events(&world, "a", NULL, "llllllll"), 0);
+    // A state; the same result of the host call get-state.
+    message = slice_text(long_message("set-state", 's', 6000));
+    EXPECT_U64(ask_for(&world, "a", 60000, (const char *)message.data), OK);
+    struct slice state = slice_of(message.data + 10, 5990);
+    EXPECT_U64(count_references(&world, "handle-request", state), 1);
+    EXPECT_U64(ask(&world, "a", "get-state"), OK);
+    EXPECT_U64(count_references(&world, "handle-request", state), 2);
+    // An error's text.
+    message = slice_text(long_message("err", 'f', 7000));
+    EXPECT_U64(ask_for(&world, "a", 60000, (const char *)message.data), ERR_GUEST);
+    EXPECT_U64(count_references(&world, "handle-request", slice_of(message.data + 4, 6996)), 1);
+    EXPECT_U64(count_events(&world, "a", "handle-request", "ssssssss"), 0);
+    close_with_store(&world);
+}
+
+TEST(values_of_4096_bytes_stand_in_the_chain_themselves) {
+    struct world world = opened_with_store();
+    const char *message = long_message("echo", 'e', 4096);
+    EXPECT_U64(ask_for(&world, "a", 60000, message), OK);
+    EXPECT_U64(count_events(&world, "a", "handle-request", message), 1);
+    message = long_message("echo", 'f', 4097);
+    EXPECT_U64(ask_for(&world, "a", 60000, message), OK);
+    EXPECT_U64(count_events(&world, "a", "handle-request", message), 0);
+    EXPECT_U64(count_references(&world, "handle-request", slice_text(message)), 1);
+    close_with_store(&world);
+}
+
+TEST(events_of_chains_stand_in_the_chain_as_a_range) {
+    struct world world = opened_with_store();
+    for (int i = 0; i < 30; i++) {
+        EXPECT_U64(ask(&world, "a", "log a word that is found in the events"), OK);
+    }
+    // [29286(["a", 0, 33, …])]: spawned, instance-created, init and 30 turns.
+    EXPECT_U64(ask(&world, "a", "chain"), OK);
+    EXPECT_U64(count_events(&world, "a", "handle-request",
+                            "\x81\xd9\x72\x66\x84\x61"
+                            "a"),
+               1);
+    EXPECT_U64(ask(&world, "a", "chain"), OK);
+    EXPECT_U64(count_events(&world, "a", "handle-request",
+                            "\xd9\x72\x66\x84\x61"
+                            "a"),
+               2);
+    EXPECT_U64(count_events(&world, "a", NULL, "is found in the events"), 30);
+    // The same of a child.
+    write_manifest(&world, "c.toml", "id = \"c\"\n", "");
+    EXPECT_U64(ask(&world, "a", "spawn %s/c.toml", world.folder), OK);
+    EXPECT_U64(ask(&world, "a", "child-events c"), OK);
+    EXPECT_U64(count_events(&world, "a", "handle-request",
+                            "\xd9\x72\x66\x84\x61"
+                            "c"),
+               1);
+    close_with_store(&world);
+}
+
+static _Atomic int keeps_left;
+
+static enum status fail_to_keep(void *context, struct slice content,
+                                const uint8_t hash[SHA256_BYTES], struct error *error) {
+    (void)context;
+    (void)content;
+    (void)hash;
+    return keeps_left-- > 0 ? OK : error_set(error, ERR_IO, "no space left for it");
+}
+
+TEST(a_leg_whose_values_cannot_be_kept_is_not_recorded) {
+    // The message itself; the answer behind it; and a state.
+    static const char *const commands[] = {"echo", "echo", "set-state"};
+    for (int i = 0; i < 3; i++) {
+        struct world world = {.keep_value = fail_to_keep};
+        keeps_left = i < 2 ? i : 1;
+        world_open(&world);
+        write_manifest(&world, "a.toml", "", "");
+        start(&world, "a.toml", "a");
+        EXPECT_U64(ask_for(&world, "a", 60000, long_message(commands[i], 'x', 5000)), ERR_CLOSED);
+        EXPECT_CONTAINS(world.text, "the chain cannot be written");
+        settle(&world);
+        EXPECT_U64(count_events(&world, "a", "handle-request", NULL), 0);
+        EXPECT_U64(world_close(&world), OK);
+    }
+}
+
 int main(void) {
     return test_main();
 }

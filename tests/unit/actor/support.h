@@ -10,6 +10,7 @@
 #include "actor/actor.h"
 #include "base/file.h"
 #include "host/host.h"
+#include "store/store.h"
 #include "test.h"
 
 #define PROBE_COMPONENT SOURCE_FOLDER "/tests/guests/probe/probe.wasm"
@@ -27,6 +28,10 @@ struct world {
     bool is_loud;                          // runtime.log goes to stderr too
     const char *secrets_folder;            // NULL: plain values are not kept
     const struct manifest_scheme *scheme;  // NULL: none
+    struct store *store;                   // keeps large values, and closed by who made it
+    // Instead of the store.
+    enum status (*keep_value)(void *context, struct slice content, const uint8_t hash[SHA256_BYTES],
+                              struct error *error);
     // Made by it.
     const char *folder;
     struct chain_log *log;
@@ -48,6 +53,15 @@ static inline void write_manifest(struct world *world, const char *file, const c
     buf_release(&text);
 }
 
+static inline enum status keep_in_store(void *context, struct slice content,
+                                        const uint8_t hash[SHA256_BYTES], struct error *error) {
+    return store_keep_value(context, content, hash, error);
+}
+
+static inline enum status sync_store(void *context, struct error *error) {
+    return store_sync(context, error);
+}
+
 static inline void world_open(struct world *world) {
     struct error error = {0};
     world->folder = test_folder();
@@ -60,6 +74,11 @@ static inline void world_open(struct world *world) {
     struct chain_log_config log_config = {.folder = test_folder(),
                                           .pending_most_bytes = world->pending_most_bytes,
                                           .env = env_system()};
+    if (world->store != NULL) {
+        log_config.before_sync = sync_store;
+        log_config.before_sync_context = world->store;
+        world->keep_value = keep_in_store;
+    }
     REQUIRE_OK(chain_log_open(&log_config, &world->log, &error), error);
     static const char *cache = NULL;  // the probe is compiled once for all tests of a program
     cache = cache != NULL ? cache : test_folder();
@@ -80,6 +99,8 @@ static inline void world_open(struct world *world) {
                                   .compiler = world->compiler,
                                   .instance_memory_bytes = world->instance_memory_bytes,
                                   .resolve = world->resolve != NULL ? world->resolve : host_resolve,
+                                  .keep_value = world->keep_value,
+                                  .keep_context = world->store,
                                   .quiet = !world->is_loud};
     REQUIRE_OK(actor_system_new(&config, &world->system, &error), error);
 }
