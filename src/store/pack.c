@@ -104,10 +104,11 @@ static enum status repair(const struct packs *packs, int file, uint32_t number,
     struct stat info;
     size = fstat(file, &info) == 0 ? (uint64_t)info.st_size : 0;
     if (!*is_clean && end > 0) {
-        log_line(LOG_WARNING,
-                 "store: pack %u was not complete when the node or the machine ended: %llu bytes at "
-                 "its end, and contents that do not have their hash, are left out",
-                 number, (unsigned long long)(size - end));
+        log_line(
+            LOG_WARNING,
+            "store: pack %u was not complete when the node or the machine ended: %llu bytes at "
+            "its end, and contents that do not have their hash, are left out",
+            number, (unsigned long long)(size - end));
     }
     int code = pack_write_index(file, size, entries, &end);
     // Its events may be called durable by the log before anything else is synced.
