@@ -37,6 +37,9 @@ struct chain_log_config {
     uint64_t pending_most_bytes;  // appended but not yet synced; above it appends wait; 0: 256 MiB
     bool read_only;               // readers beside a live node: no writer, no repair
     bool no_sync;                 // level `memory` tests and benches: write without fdatasync
+    // Opens with the log's catalogue (folder/index/catalogue.db) where there is one, so that only
+    // what came after its checkpoint is read, and (unless read_only) keeps it up.
+    bool with_catalogue;
     struct env *env;
     // Called before events that were written are synced, on the thread that does it: puts on disk
     // what they refer to outside of the log. After an error the log fails as it does when it cannot
@@ -45,9 +48,11 @@ struct chain_log_config {
     void *before_sync_context;
 };
 
-// Opens or creates the log: reads every segment's frames to rebuild the heads, cuts a torn tail of
-// the last segment (keeping what was cut in a side file), reports damage elsewhere as ERR_DAMAGED
-// with file and offset. ERR_BUSY never: the data folder's lock belongs to the node room.
+// Opens or creates the log: reads the frames behind the catalogue's checkpoint (of every segment
+// without one) to find the chains' ends, cuts a torn tail of the last segment (keeping what was cut
+// in a side file), reports damage elsewhere, and a log that lacks what the catalogue knows, as
+// ERR_DAMAGED with file and offset, and actor and event where they can be told. ERR_BUSY never: the
+// data folder's lock belongs to the node room.
 enum status chain_log_open(const struct chain_log_config *config, struct chain_log **out,
                            struct error *error) MUST_CHECK;
 // Writes and syncs everything, ends the writer, seals the last segment, frees.
@@ -146,9 +151,14 @@ struct chain_verdict {
     char reason[256];
 };
 // Verifies every chain in the log (id NULL) or one, from the files alone: frame checksums, sequence
-// numbers, parent links, hashes, segment footers. A bad event is a verdict, not an error.
+// numbers, parent links, hashes, segment footers, and the heads that the catalogue knows, if there
+// is one. A bad event is a verdict, not an error; a catalogue that cannot be read is neither, the
+// verdict's reason says so.
 enum status chain_verify(const char *folder, const char *id, struct chain_verdict *verdict,
                          struct error *error) MUST_CHECK;
+// Appends "FILE at byte N: actor A, event E: REASON" for a bad verdict, what cannot be told left
+// out.
+void chain_verdict_text(const struct chain_verdict *verdict, struct buf *out);
 
 // One JSON object per event, one line each: {"actor","seq","time","type","hash","parent","data"},
 // data as JSON (byte strings {"hex"} or text when they are UTF-8, see docs/formats/chain.md).

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "chain/checkpoint.h"
 #include "chain/state.h"
 #include "codec/cbor.h"
 #include "codec/utf8.h"
@@ -64,7 +65,8 @@ static struct chain_log *new_log(const struct chain_log_config *config) {
 }
 
 static void free_log(struct chain_log *log) {
-    registry_release(log);
+    checkpoint_stop(log);
+    registry_reset(log);
     scan_release(&log->scan);
     free(log->segments);
     for (size_t i = 0; i < COUNT_OF(log->buffers); i++) {
@@ -93,11 +95,17 @@ enum status chain_log_open(const struct chain_log_config *config, struct chain_l
     if (!log->is_read_only) {
         status = file_make_folders(log->folder, 0700, &cause);
     }
+    if (status == OK && config->with_catalogue) {
+        status = checkpoint_load(log, &cause);
+    }
     if (status == OK) {
         status = log_follow(log, &cause);
     }
     if (status == OK && !log->is_read_only) {
         status = log_repair(log, &cause);
+    }
+    if (status == OK && log->checkpointer != NULL) {
+        status = checkpoint_start(log, &cause);
     }
     if (status == OK && !log->is_read_only) {
         status = writer_start(log, &cause);

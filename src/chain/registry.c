@@ -79,8 +79,12 @@ void registry_number(struct chain_log *log, struct chain_actor *actor) {
     actor->number = (uint32_t)log->actor_count;
 }
 
-void registry_release(struct chain_log *log) {
+void registry_reset(struct chain_log *log) {
     arena_release(&log->records);
     free(log->table);
     free(log->actors);
+    log->table = NULL;
+    log->actors = NULL;
+    log->table_capacity = log->table_count = 0;
+    log->actor_capacity = log->actor_count = 0;
 }

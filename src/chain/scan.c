@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "chain/rows.h"
 #include "codec/cbor.h"
 
 // ---- files -------------------------------------------------------------------------------------
@@ -131,6 +132,14 @@ void scan_begin_at(struct scan *scan, uint32_t number, uint64_t base) {
     scan->position = base;
     scan->has_previous_batch = number == 1;
     scan->has_next_digest = number == 1;
+}
+
+void scan_begin_behind(struct scan *scan, const struct checkpoint *at) {
+    assert(scan->number == 0);
+    scan->number = at->segment;
+    scan->position = at->position;
+    scan->previous_batch = at->previous_batch;
+    memcpy(scan->next_digest, at->digest, SHA256_BYTES);
 }
 
 void scan_release(struct scan *scan) {
@@ -350,6 +359,44 @@ static enum scan_result finish_sealed(struct scan *scan, struct error *error) {
     scan->has_next_digest = true;
     scan->is_finished = true;
     return SCAN_FRAME;
+}
+
+enum status segment_look(const char *folder, uint32_t number, struct segment_claim *claim,
+                         struct error *error) {
+    struct scan scan;
+    struct error cause = {0};
+    uint8_t bytes[SEGMENT_HEADER_BYTES];
+    size_t got = 0;
+    uint64_t end = 0;
+    scan_init(&scan, folder, false);
+    scan.number = number;
+    scan.file = segment_open(folder, number, &cause);
+    if (scan.file < 0) {
+        return scan.file == -1 ? error_set(error, ERR_NOT_FOUND, "no segment %" PRIu32, number)
+                               : error_set(error, cause.code, "%s", cause.message);
+    }
+    enum status status = refresh_file(&scan, &cause);
+    if (status == OK) {
+        status = read_at(scan.file, 0, bytes, sizeof bytes, &got, &cause);
+    }
+    if (status == OK && (got != sizeof bytes || !segment_header_read(bytes, &claim->header) ||
+                         claim->header.number != number || scan.footer_offset == 0)) {
+        status = error_set(&cause, ERR_DAMAGED, "not a sealed segment of this number");
+    }
+    if (status == OK) {
+        scan.offset = scan.footer_offset;
+        scan.position = claim->header.base + (scan.footer_offset - SEGMENT_HEADER_BYTES);
+        bool is_whole = read_footer(&scan, &claim->sum, &end, &cause) == FOOTER_WITH_TRAILER &&
+                        end == scan.file_bytes && claim->sum.end == scan.position;
+        status = is_whole ? OK
+                 : cause.code != OK
+                     ? cause.code
+                     : error_set(&cause, ERR_DAMAGED, "the footer is not intact or does not fit");
+    }
+    scan_release(&scan);
+    return status == OK
+               ? OK
+               : error_set(error, status, "segment %" PRIu32 ": %s", number, cause.message);
 }
 
 static enum status rest_is_zero(struct scan *scan, uint64_t from, bool *is_zero,
@@ -605,6 +652,9 @@ enum scan_result scan_next(struct scan *scan, struct frame *frame, struct error 
             return SCAN_DAMAGED;
         }
         scan->has_tail = false;
+        if (scan->is_finished && scan->last != 0 && scan->number >= scan->last) {
+            return SCAN_END;
+        }
         enum scan_result result =
             scan->is_finished ? next_segment(scan, error) : next_batch(scan, error);
         if (result != SCAN_FRAME) {

@@ -30,7 +30,8 @@ struct scan {
 
     // The segment being read; number 0 before the first.
     uint32_t number;
-    int file;  // -1 when none is open
+    uint32_t last;  // the walk ends when this one is finished; 0: with the log
+    int file;       // -1 when none is open
     uint64_t file_bytes;
     uint64_t base;           // position of its first batch
     uint64_t footer_offset;  // 0 while it is not sealed
@@ -76,12 +77,23 @@ void scan_init(struct scan *scan, const char *folder, bool with_digest);
 // segment says of the one before it is not looked at then.
 void scan_begin_at(struct scan *scan, uint32_t number, uint64_t base);
 void scan_release(struct scan *scan);
+// After scan_init: begins behind a checkpoint.
+struct checkpoint;
+void scan_begin_behind(struct scan *scan, const struct checkpoint *at);
 // Gives the next event or actor frame; its body borrows until the next call.
 enum scan_result scan_next(struct scan *scan, struct frame *frame, struct error *error);
 // File offset of a frame of the current batch.
 static inline uint64_t scan_offset_of(const struct scan *scan, uint64_t position) {
     return scan->batch_offset + (position - scan->batch_position);
 }
+// What a sealed segment says of itself, in header and footer, which are intact and fit each other.
+struct segment_claim {
+    struct segment_header header;
+    struct segment_sum sum;
+};
+// ERR_NOT_FOUND when there is no such file, ERR_DAMAGED when it is no sealed segment.
+enum status segment_look(const char *folder, uint32_t number, struct segment_claim *claim,
+                         struct error *error) MUST_CHECK;
 // Turns scan->damage into ERR_DAMAGED with folder, file and offset.
 enum status scan_damage_error(const struct scan *scan, struct error *error);
 

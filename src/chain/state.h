@@ -65,6 +65,7 @@ struct chain_log {
     struct env *env;
     enum status (*before_sync)(void *context, struct error *error);  // may be NULL
     void *before_sync_context;
+    struct checkpointer *checkpointer;  // keeps the catalogue up; NULL: there is none
     pthread_t writer_thread;
     pthread_t sync_thread;
     bool has_threads;
@@ -123,7 +124,8 @@ struct chain_actor *registry_find(const struct chain_log *log, const char *id);
 struct chain_actor *registry_add(struct chain_log *log, const char *id,
                                  const uint8_t nonce[CHAIN_NONCE_BYTES]);
 void registry_number(struct chain_log *log, struct chain_actor *actor);
-void registry_release(struct chain_log *log);
+// Frees all chains.
+void registry_reset(struct chain_log *log);
 
 // ---- log.c -------------------------------------------------------------------------------------
 

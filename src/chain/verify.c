@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "chain/chain.h"
 #include "chain/format.h"
+#include "chain/rows.h"
 #include "chain/scan.h"
 #include "codec/cbor.h"
 
@@ -21,8 +22,21 @@ struct chain_state {
     uint8_t hash[SHA256_BYTES];  // the parent that its next event must name
 };
 
+// What the catalogue knows of one chain.
+struct claim {
+    char *id;
+    uint64_t position;  // of the event with that number
+    uint64_t seq;
+    uint8_t hash[SHA256_BYTES];
+};
+
 struct verification {
     struct scan scan;
+    struct checkpoint at;  // of the catalogue
+    struct claim *claims;  // by number - 1
+    uint64_t claim_count;
+    uint64_t claim_capacity;
+    struct error catalogue_problem;  // it was there and could not be used
     struct map by_id;
     struct chain_state **chains;  // by number - 1
     uint64_t count;
@@ -40,6 +54,103 @@ static void bad(struct verification *v, const struct chain_state *chain, uint64_
     (void)snprintf(verdict->actor, sizeof verdict->actor, "%.128s", chain == NULL ? "" : chain->id);
     segment_name(v->scan.number, verdict->segment);
     (void)snprintf(verdict->reason, sizeof verdict->reason, "%.255s", reason);
+}
+
+// ---- the catalogue -----------------------------------------------------------------------------
+
+static enum status take_at(void *context, const struct checkpoint *at, struct error *error) {
+    struct verification *v = context;
+    (void)error;
+    v->at = *at;
+    return OK;
+}
+
+static enum status take_segment(void *context, const struct segment_claim *row,
+                                struct error *error) {
+    (void)context;
+    (void)row;
+    (void)error;
+    return OK;
+}
+
+static enum status take_chain(void *context, const struct chain_row *row, struct error *error) {
+    struct verification *v = context;
+    (void)error;
+    if (v->claim_count == v->claim_capacity) {
+        v->claim_capacity = v->claim_capacity == 0 ? 64 : 2 * v->claim_capacity;
+        v->claims = xrealloc(v->claims, (size_t)v->claim_capacity * sizeof *v->claims);
+    }
+    struct claim *claim = &v->claims[v->claim_count++];
+    *claim = (struct claim){.id = xstrdup(row->id), .position = row->position, .seq = row->seq};
+    memcpy(claim->hash, row->head, SHA256_BYTES);
+    return OK;
+}
+
+static void forget_claims(struct verification *v) {
+    for (uint64_t i = 0; i < v->claim_count; i++) {
+        free(v->claims[i].id);
+    }
+    free(v->claims);
+    v->claims = NULL;
+    v->claim_count = v->claim_capacity = 0;
+    v->at = (struct checkpoint){0};
+}
+
+static void read_catalogue(struct verification *v, const char *folder) {
+    struct catalogue *catalogue = NULL;
+    struct rows_reader reader = {
+        .at = take_at, .segment = take_segment, .chain = take_chain, .context = v};
+    if (!rows_exist(folder)) {
+        return;
+    }
+    enum status status = rows_open(folder, true, false, &catalogue, &v->catalogue_problem);
+    if (status == OK) {
+        status = rows_read(catalogue, &reader, &v->catalogue_problem);
+        catalogue_close(catalogue);
+    }
+    if (status != OK) {
+        forget_claims(v);
+    }
+}
+
+// What the catalogue knows of the chain of that number, or NULL.
+static const struct claim *claim_of(const struct verification *v, uint32_t number) {
+    return number <= v->claim_count ? &v->claims[number - 1] : NULL;
+}
+
+// The segments ended without damage: the catalogue may know of more.
+static void check_end(struct verification *v) {
+    const struct claim *lost = NULL;
+    uint64_t next_seq = 0;
+    for (uint64_t i = 0; i < v->claim_count; i++) {
+        const struct claim *claim = &v->claims[i];
+        uint64_t next = i < v->count ? v->chains[i]->next_seq : 0;
+        bool is_asked = v->only == NULL || strcmp(v->only, claim->id) == 0;
+        if (is_asked && next <= claim->seq && (lost == NULL || claim->position < lost->position)) {
+            lost = claim;
+            next_seq = next;
+        }
+    }
+    struct chain_verdict *verdict = v->verdict;
+    if (lost == NULL && v->scan.position >= v->at.position) {
+        return;
+    }
+    uint32_t number = v->scan.number == 0 ? 1 : v->scan.number;
+    verdict->is_good = false;
+    verdict->offset = v->scan.number == 0 ? 0 : v->scan.offset;
+    segment_name(number, verdict->segment);
+    if (lost == NULL) {
+        (void)snprintf(verdict->reason, sizeof verdict->reason,
+                       "the log ends at position %" PRIu64 "; the catalogue knows it to %" PRIu64,
+                       v->scan.position, v->at.position);
+        return;
+    }
+    verdict->seq = next_seq;
+    (void)snprintf(verdict->actor, sizeof verdict->actor, "%.128s", lost->id);
+    (void)snprintf(
+        verdict->reason, sizeof verdict->reason,
+        "the log ends before this event; the catalogue knows the chain to event %" PRIu64,
+        lost->seq);
 }
 
 // ---- good frames -------------------------------------------------------------------------------
@@ -60,6 +171,9 @@ static bool verify_declaration(struct verification *v, const struct frame *frame
     genesis_parent(chain->id, chain->nonce, chain->hash);
     if (frame->actor != v->count + 1 || frame->previous != NO_POSITION) {
         bad(v, chain, UINT64_MAX, offset, "declares a chain under a number that is not next");
+    } else if (claim_of(v, frame->actor) != NULL &&
+               strcmp(claim_of(v, frame->actor)->id, chain->id) != 0) {
+        bad(v, chain, 0, offset, "the catalogue knows another chain under this number");
     } else if (!map_add(&v->by_id, slice_of(id, id_bytes), chain)) {
         bad(v, chain, UINT64_MAX, offset, "declares a chain a second time");
     } else {
@@ -117,6 +231,12 @@ static bool verify_event(struct verification *v, const struct frame *frame) {
     const char *problem = event_decode(body, &event, &error) != OK
                               ? error.message
                               : event_problem(chain, frame, &event);
+    const struct claim *claim = claim_of(v, frame->actor);
+    if (problem == NULL && claim != NULL && event.seq == claim->seq &&
+        (frame->position != claim->position ||
+         memcmp(frame->hash, claim->hash, SHA256_BYTES) != 0)) {
+        problem = "is not the event that the catalogue knows: its hash or position differs";
+    }
     if (problem != NULL) {
         bad(v, chain, chain->next_seq, offset, problem);
         return false;
@@ -193,6 +313,7 @@ static enum status run(struct verification *v, struct error *error) {
                                    "; what follows is an unfinished write",
                                    v->scan.offset, v->scan.number);
                 }
+                check_end(v);
                 return OK;
             case SCAN_FRAME:
                 break;
@@ -211,7 +332,13 @@ enum status chain_verify(const char *folder, const char *id, struct chain_verdic
     struct verification v = {.only = id, .verdict = verdict};
     struct error cause = {0};
     scan_init(&v.scan, folder, true);
+    read_catalogue(&v, folder);
     enum status status = run(&v, &cause);
+    if (status == OK && verdict->is_good && v.catalogue_problem.code != OK) {
+        (void)snprintf(verdict->reason, sizeof verdict->reason,
+                       "whether the log once was longer cannot be told: %.200s",
+                       v.catalogue_problem.message);
+    }
     bool is_known = id == NULL || map_get_text(&v.by_id, id) != NULL;
     if (status == OK && verdict->is_good && !is_known) {
         status = error_set(&cause, ERR_NOT_FOUND, "no chain '%.128s' in %s", id, folder);
@@ -223,6 +350,18 @@ enum status chain_verify(const char *folder, const char *id, struct chain_verdic
     }
     free(v.chains);
     map_release(&v.by_id);
+    forget_claims(&v);
     scan_release(&v.scan);
     return status == OK ? OK : error_set(error, status, "%s", cause.message);
+}
+
+void chain_verdict_text(const struct chain_verdict *verdict, struct buf *out) {
+    buf_format(out, "%s at byte %" PRIu64 ": ", verdict->segment, verdict->offset);
+    if (verdict->actor[0] != '\0') {
+        buf_format(out, "actor %s, ", verdict->actor);
+    }
+    if (verdict->seq != UINT64_MAX) {
+        buf_format(out, "event %" PRIu64 ": ", verdict->seq);
+    }
+    buf_append_text(out, verdict->reason);
 }

@@ -18,6 +18,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "chain/checkpoint.h"
 #include "chain/state.h"
 
 // Sealed segments whose pages stay in the page cache, for readers of recent events.
@@ -201,6 +202,9 @@ static enum status finish_segment(struct chain_log *log, struct error *error) {
     log->synced = status == OK ? log->written : log->synced;
     note_progress(log);
     (void)pthread_mutex_unlock(&log->lock);
+    if (status == OK) {
+        checkpoint_sealed(log, log->segment_number);
+    }
     return status;
 }
 

@@ -71,8 +71,10 @@ static enum status find_log_folder(struct chain_command *command, struct error *
 }
 
 static enum status open_log(struct chain_command *command, struct error *error) {
-    struct chain_log_config config = {
-        .folder = command->log_folder, .read_only = true, .env = env_system()};
+    struct chain_log_config config = {.folder = command->log_folder,
+                                      .read_only = true,
+                                      .with_catalogue = true,
+                                      .env = env_system()};
     return chain_log_open(&config, &command->log, error);
 }
 

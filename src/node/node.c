@@ -145,6 +145,7 @@ static enum status sync_contents(void *context, struct error *error) {
 static enum status open_log(struct node *node, const char *folder, struct error *error) {
     char *path = file_join(folder, "log");
     struct chain_log_config config = {.folder = path,
+                                      .with_catalogue = true,
                                       .env = env_system(),
                                       .before_sync = sync_contents,
                                       .before_sync_context = node->services.store};

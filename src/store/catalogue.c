@@ -14,9 +14,8 @@ enum {
     BUSY_MOST_MS = 10000,  // for another process that opens or closes it
 };
 
-// The schema's history: version n is what the first n texts made. Texts are never changed, only
-// added.
-static const char *const versions[] = {
+// The store's schema.
+static const char *const store_versions[] = {
     // `number` keeps the rows of `contents` and `labels` short. `contents`, `bytes` and `labels`
     // count the rows and sum the sizes below, so that nothing has to be read to tell.
     "CREATE TABLE stores ("
@@ -60,7 +59,9 @@ struct catalogue_session {
 
 struct catalogue {
     char *path;
-    bool read_only, no_sync;
+    bool read_only, no_sync, has_journal;
+    const char *const *versions;
+    size_t version_count;
     pthread_mutex_t writing;  // held by the session that writes
     pthread_mutex_t lock;     // leaf; for what follows
     struct catalogue_session *kept;
@@ -76,6 +77,7 @@ static enum status fail(sqlite3 *connection, int code, struct error *error) {
             return error_set(error, ERR_IO, "the catalogue cannot be written: no space left");
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB:
+        case SQLITE_ERROR:  // statements are ours: a table or column that they name is not there
             return error_set(error, ERR_DAMAGED, "the catalogue is damaged: %s",
                              sqlite3_errmsg(connection));
         case SQLITE_BUSY:
@@ -122,7 +124,7 @@ static enum status connect(struct catalogue *catalogue, struct catalogue_session
     }
     enum status status = code == SQLITE_OK ? OK : fail(session->connection, code, error);
     sqlite3_busy_timeout(session->connection, BUSY_MOST_MS);
-    if (status == OK && !catalogue->read_only) {
+    if (status == OK && !catalogue->read_only && !catalogue->has_journal) {
         status = execute(session->connection, "PRAGMA journal_mode = WAL", error);
     }
     if (status == OK) {
@@ -184,24 +186,25 @@ static enum status read_version(struct catalogue_session *session, uint64_t *ver
 // In one transaction, so that a crash leaves one version or the other.
 static enum status upgrade(struct catalogue_session *session, struct error *error) {
     uint64_t version = 0;
+    size_t count = session->catalogue->version_count;
     enum status status = read_version(session, &version, error);
-    if (status == OK && version > COUNT_OF(versions)) {
+    if (status == OK && version > count) {
         return error_set(error, ERR_UNSUPPORTED,
                          "it was written by a later release of theater (its version is %llu, this "
                          "release knows %zu)",
-                         (unsigned long long)version, COUNT_OF(versions));
+                         (unsigned long long)version, count);
     }
-    if (status == OK && version < COUNT_OF(versions) && session->catalogue->read_only) {
+    if (status == OK && version < count && session->catalogue->read_only) {
         return error_set(
             error, ERR_UNSUPPORTED,
             "it was written by an earlier release of theater; start a node on it once");
     }
-    for (uint64_t i = version; status == OK && i < COUNT_OF(versions); i++) {
-        status = execute(session->connection, versions[i], error);
+    for (uint64_t i = version; status == OK && i < count; i++) {
+        status = execute(session->connection, session->catalogue->versions[i], error);
     }
-    if (status == OK && version < COUNT_OF(versions)) {
+    if (status == OK && version < count) {
         struct buf text = {0};
-        buf_format(&text, "PRAGMA user_version = %zu", COUNT_OF(versions));
+        buf_format(&text, "PRAGMA user_version = %zu", count);
         status = execute(session->connection, buf_text(&text), error);
         buf_release(&text);
     }
@@ -217,6 +220,10 @@ enum status catalogue_open(const struct catalogue_config *config, struct catalog
     catalogue->path = xstrdup(config->path);
     catalogue->read_only = config->read_only;
     catalogue->no_sync = config->no_sync;
+    catalogue->has_journal = config->has_journal;
+    catalogue->versions = config->versions != NULL ? config->versions : store_versions;
+    catalogue->version_count =
+        config->versions != NULL ? config->version_count : COUNT_OF(store_versions);
     pthread_mutex_init(&catalogue->writing, NULL);
     pthread_mutex_init(&catalogue->lock, NULL);
     struct error cause = {0};

@@ -28,7 +28,17 @@ struct catalogue_config {
     const char *path;
     bool read_only;  // beside a live node; ERR_NOT_FOUND when it does not exist
     bool no_sync;    // a crash of the machine may lose everything: benches and tests
+    // A rollback journal instead of a write-ahead log: who only reads leaves no file behind, but
+    // waits for a commit, and cannot read what a crash left in the middle of one.
+    bool has_journal;
+    // The schema's history: version n is what the first n texts made. Texts are never changed, only
+    // added. NULL: the store's. Kept until catalogue_close.
+    const char *const *versions;
+    size_t version_count;
 };
+
+// The machinery serves other databases of the same kind too (the log's: chain/rows.h), which name
+// their schema.
 
 // Opens or creates it and brings its schema up to date. ERR_UNSUPPORTED when a later release wrote
 // it, ERR_DAMAGED when it is no database.
