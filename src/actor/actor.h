@@ -161,6 +161,10 @@ typedef enum status (*actor_reference_fn)(void *context, const uint8_t hash[SHA2
                                           struct error *error);
 enum status actor_event_references(struct slice data, actor_reference_fn visit, void *context,
                                    struct error *error) MUST_CHECK;
+// The same for those that it names as contents, and for nothing that happens to look like a hash:
+// component and manifest of a life that begins, and what stands by reference.
+enum status actor_event_contents(const struct chain_event *event, actor_reference_fn visit,
+                                 void *context, struct error *error) MUST_CHECK;
 
 // ---- for host functions ------------------------------------------------------------------------
 

@@ -3,6 +3,9 @@
 #include "actor/actor.h"
 #include "codec/cbor.h"
 
+// Stands for bytes that the content store keeps (docs/formats/chain.md, "References").
+enum { REFERENCE_TAG = 29285 };
+
 // Whether the string is a hash, as bytes or as digits.
 static bool read_hash(struct slice string, uint8_t hash[SHA256_BYTES]) {
     if (string.size == SHA256_BYTES) {
@@ -52,4 +55,60 @@ enum status actor_event_references(struct slice data, actor_reference_fn visit, 
         }
     }
     return status;
+}
+
+// The content of a reference, whose tag was passed: [SHA-256, size].
+static enum status visit_tagged(struct cbor_reader reader, actor_reference_fn visit, void *context,
+                                struct error *error) {
+    uint64_t count = 0;
+    struct slice hash;
+    bool is_one = cbor_read_array(&reader, &count, NULL) == OK && count == 2 &&
+                  cbor_read_bytes(&reader, &hash, NULL) == OK && hash.size == SHA256_BYTES;
+    return is_one ? visit(context, hash.data, error) : OK;
+}
+
+static enum status visit_all_tagged(struct slice data, actor_reference_fn visit, void *context,
+                                    struct error *error) {
+    struct cbor_reader reader = cbor_reader_of(data);
+    enum status status = OK;
+    while (status == OK && !cbor_at_end(&reader)) {
+        struct slice string;
+        uint64_t tag = 0;
+        if (cbor_peek(&reader) != CBOR_TAG) {
+            status = pass(&reader, &string, error);
+            continue;
+        }
+        status = cbor_read_tag(&reader, &tag, error);
+        if (status == OK && tag == REFERENCE_TAG) {
+            status = visit_tagged(reader, visit, context, error);
+        }
+    }
+    return status;
+}
+
+enum status actor_event_contents(const struct chain_event *event, actor_reference_fn visit,
+                                 void *context, struct error *error) {
+    enum { KEY_MANIFEST = 4, KEY_COMPONENT = 5 };
+    struct cbor_reader reader = cbor_reader_of(event->data);
+    uint64_t pairs = 0;
+    bool is_start =
+        slice_equal_text(event->type, "spawned") || slice_equal_text(event->type, "resumed");
+    bool is_map = is_start && cbor_read_map(&reader, &pairs, NULL) == OK;
+    enum status status = OK;
+    for (uint64_t i = 0; is_map && status == OK && i < pairs; i++) {
+        uint64_t key = 0;
+        struct slice item;
+        status = cbor_read_uint(&reader, &key, error);
+        if (status == OK) {
+            status = cbor_read_item(&reader, &item, error);
+        }
+        struct cbor_reader value = cbor_reader_of(item);
+        struct slice hash;
+        bool is_hash = status == OK && (key == KEY_MANIFEST || key == KEY_COMPONENT) &&
+                       cbor_read_bytes(&value, &hash, NULL) == OK && hash.size == SHA256_BYTES;
+        if (is_hash) {
+            status = visit(context, hash.data, error);
+        }
+    }
+    return status == OK ? visit_all_tagged(event->data, visit, context, error) : status;
 }

@@ -1,282 +1,268 @@
 // SPDX-License-Identifier: Apache-2.0
-// theater chain: list, show, export, verify. Read-only; works beside a live node.
+// theater chain: its options, and which chain is meant. All commands but import and key only read,
+// and work beside a live node.
+#include "cli/chain.h"
+
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
-#include "chain/chain.h"
-#include "cli/cli.h"
-#include "codec/cbor.h"
+#include "node/exchange.h"
 #include "node/node.h"
 
-struct chain_command {
-    const char *data;
-    uint64_t from;
-    bool json;
-    char *log_folder;
-    struct chain_log *log;
-};
+// ---- options -----------------------------------------------------------------------------------
+
+enum { OPTION_UNTIL = 256, OPTION_SINCE, OPTION_BEFORE, OPTION_NO_CONTENTS, OPTION_UNSIGNED };
+
+static bool take_number(const char *name, uint64_t *out, int *code) {
+    char *end = NULL;
+    *out = strtoull(optarg, &end, 10);
+    if (*optarg < '0' || *optarg > '9' || *end != '\0') {
+        *code = cli_usage("chain", "--%s takes a number, not '%s'", name, optarg);
+        return false;
+    }
+    return true;
+}
+
+static bool take_time(const char *name, uint64_t *out, int *code) {
+    if (!cli_parse_time(optarg, env_wall_ns(env_system()), out)) {
+        *code = cli_usage("chain",
+                          "--%s takes a time such as 2026-01-31, 2026-01-31T12:00:00Z or 5m (five "
+                          "minutes ago), not '%s'",
+                          name, optarg);
+        return false;
+    }
+    return true;
+}
+
+static bool take_option(struct chain_command *command, int option, const char *argument,
+                        int *code) {
+    switch (option) {
+        case 'd':
+            free(command->data);
+            command->data = xstrdup(optarg);
+            return true;
+        case 'f':
+            return take_number("from", &command->from, code);
+        case OPTION_UNTIL:
+            return take_number("until", &command->until, code);
+        case OPTION_SINCE:
+            return take_time("since", &command->since_ns, code);
+        case OPTION_BEFORE:
+            return take_time("before", &command->before_ns, code);
+        case 't':
+            if (command->type_count == CHAIN_TYPES_MOST) {
+                *code = cli_usage("chain", "--type at most %d times", CHAIN_TYPES_MOST);
+                return false;
+            }
+            command->types[command->type_count++] = optarg;
+            return true;
+        case 'o':
+            command->output = optarg;
+            return true;
+        case 'j':
+            command->json = true;
+            return true;
+        case 'l':
+            command->is_long = true;
+            return true;
+        case OPTION_NO_CONTENTS:
+            command->without_contents = true;
+            return true;
+        case OPTION_UNSIGNED:
+            command->is_unsigned = true;
+            return true;
+        case ':':
+            *code = cli_usage("chain", "%s needs a value", argument);
+            return false;
+        default:
+            *code = cli_usage("chain", "there is no option '%s'", argument);
+            return false;
+    }
+}
 
 static bool parse_options(struct chain_command *command, int argc, char **argv, int *code) {
     static const struct option options[] = {{"data", required_argument, NULL, 'd'},
                                             {"from", required_argument, NULL, 'f'},
+                                            {"until", required_argument, NULL, OPTION_UNTIL},
+                                            {"since", required_argument, NULL, OPTION_SINCE},
+                                            {"before", required_argument, NULL, OPTION_BEFORE},
+                                            {"type", required_argument, NULL, 't'},
+                                            {"output", required_argument, NULL, 'o'},
                                             {"json", no_argument, NULL, 'j'},
+                                            {"long", no_argument, NULL, 'l'},
+                                            {"no-contents", no_argument, NULL, OPTION_NO_CONTENTS},
+                                            {"unsigned", no_argument, NULL, OPTION_UNSIGNED},
                                             {NULL, 0, NULL, 0}};
     opterr = 0;
     for (;;) {
-        int option = getopt_long(argc, argv, ":", options, NULL);
-        char *end = NULL;
+        int option = getopt_long(argc, argv, ":o:l", options, NULL);
         if (option == -1) {
             return true;
         }
-        switch (option) {
-            case 'd':
-                command->data = optarg;
-                break;
-            case 'f':
-                command->from = strtoull(optarg, &end, 10);
-                if (*optarg < '0' || *optarg > '9' || *end != '\0') {
-                    *code = cli_usage("chain", "--from takes a number, not '%s'", optarg);
-                    return false;
-                }
-                break;
-            case 'j':
-                command->json = true;
-                break;
-            case ':':
-                *code = cli_usage("chain", "%s needs a value", argv[optind - 1]);
-                return false;
-            default:
-                *code = cli_usage("chain", "there is no option '%s'", argv[optind - 1]);
-                return false;
+        if (!take_option(command, option, argv[optind - 1], code)) {
+            return false;
         }
     }
 }
 
-static enum status find_log_folder(struct chain_command *command, struct error *error) {
-    char *data = NULL;
-    if (command->data != NULL) {
-        data = xstrdup(command->data);
-    } else {
-        enum status status = node_default_folder(&data, error);
-        if (status != OK) {
-            return status;
-        }
-    }
-    command->log_folder = file_join(data, "log");
-    free(data);
-    return OK;
-}
+// ---- finding a chain ---------------------------------------------------------------------------
 
-static enum status open_log(struct chain_command *command, struct error *error) {
-    struct chain_log_config config = {.folder = command->log_folder,
-                                      .read_only = true,
-                                      .with_catalogue = true,
-                                      .env = env_system()};
-    return chain_log_open(&config, &command->log, error);
-}
-
-static void free_ids(char **ids, uint64_t count) {
+void cli_chain_free_ids(char **ids, uint64_t count) {
     for (uint64_t i = 0; i < count; i++) {
         free(ids[i]);
     }
     free(ids);
 }
 
-// Gives the full id for an id or a unique beginning of one. Free with free.
-static enum status find_actor(struct chain_command *command, const char *name, char **out,
-                              struct error *error) {
+enum status cli_chain_open(struct chain_command *command, struct error *error) {
+    if (command->log != NULL || command->imported != NULL) {
+        return OK;
+    }
+    struct chain_log_config config = {.folder = command->log_folder,
+                                      .read_only = true,
+                                      .with_catalogue = true,
+                                      .env = env_system()};
+    enum status status = node_open_imported(command->data, &command->imported, error);
+    if (status != OK) {
+        return error_context(error, "imported chains");
+    }
+    return chain_log_open(&config, &command->log, error);
+}
+
+struct search {
+    const char *name;
+    char *found;
+    struct chain_log *log;
+    uint64_t matches;
+    bool is_exact;
+};
+
+static enum status search_log(struct search *search, struct chain_log *log, struct error *error) {
     char **ids = NULL;
     uint64_t count = 0;
-    enum status status = chain_list(command->log, &ids, &count, error);
-    if (status != OK) {
-        return status;
+    if (log == NULL) {
+        return OK;
     }
-    const char *found = NULL;
-    uint64_t matches = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        if (strcmp(ids[i], name) == 0) {
-            found = ids[i];
-            matches = 1;
-            break;
+    enum status status = chain_list(log, &ids, &count, error);
+    for (uint64_t i = 0; status == OK && i < count && !search->is_exact; i++) {
+        if (strncmp(ids[i], search->name, strlen(search->name)) != 0) {
+            continue;
         }
-        if (strncmp(ids[i], name, strlen(name)) == 0) {
-            found = ids[i];
-            matches++;
-        }
+        free(search->found);
+        search->found = xstrdup(ids[i]);
+        search->log = log;
+        search->matches++;
+        search->is_exact = strcmp(ids[i], search->name) == 0;
     }
-    if (matches == 1) {
-        *out = xstrdup(found);
-    } else if (matches == 0) {
+    cli_chain_free_ids(ids, count);
+    return status;
+}
+
+enum status cli_chain_find(struct chain_command *command, const char *name, char **id,
+                           struct chain_log **log, struct error *error) {
+    struct search search = {.name = name};
+    enum status status = search_log(&search, command->log, error);
+    if (status == OK) {
+        status = search_log(&search, command->imported, error);
+    }
+    if (status == OK && search.matches == 0) {
         status = error_set(error, ERR_NOT_FOUND,
                            "no chain of an actor '%s' in %s; 'theater chain list' shows them", name,
                            command->log_folder);
-    } else {
+    } else if (status == OK && search.matches > 1 && !search.is_exact) {
         status = error_set(error, ERR_INVALID, "'%s' is the beginning of %llu ids; give more of it",
-                           name, (unsigned long long)matches);
-    }
-    free_ids(ids, count);
-    return status;
-}
-
-static void print_line(const struct chain_event *event) {
-    struct buf line = {0};
-    time_t seconds = (time_t)(event->time_ns / 1000000000U);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    char hash[SHA256_TEXT_BYTES];
-    sha256_text(event->hash, hash);
-    buf_format(&line, "%6llu  %04d-%02d-%02dT%02d:%02d:%02d.%06uZ  %.12s  %-22.*s ",
-               (unsigned long long)event->seq, parts.tm_year + 1900, parts.tm_mon + 1,
-               parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-               (unsigned)(event->time_ns / 1000U % 1000000U), hash, (int)event->type.size,
-               (const char *)event->type.data);
-    cbor_to_json(event->data, &line);
-    if (line.size > 400) {
-        line.size = 400;
-        while (line.size > 0 && (line.data[line.size] & 0xc0U) == 0x80U) {
-            line.size--;
-        }
-        buf_append_text(&line, "…");
-    }
-    buf_append_byte(&line, '\n');
-    fwrite(line.data, 1, line.size, stdout);
-    buf_release(&line);
-}
-
-static enum status print_events(struct chain_command *command, const char *id, bool as_json,
-                                struct error *error) {
-    struct chain_reader *reader = NULL;
-    enum status status = chain_reader_open(command->log, id, command->from, &reader, error);
-    bool more = status == OK;
-    while (status == OK && more) {
-        struct chain_event event;
-        status = chain_reader_next(reader, &event, &more, error);
-        if (status != OK || !more) {
-            break;
-        }
-        if (as_json) {
-            struct buf line = {0};
-            chain_event_json(id, &event, &line);
-            if (line.size == 0 || line.data[line.size - 1] != '\n') {
-                buf_append_byte(&line, '\n');
-            }
-            fwrite(line.data, 1, line.size, stdout);
-            buf_release(&line);
-        } else {
-            print_line(&event);
-        }
-    }
-    if (reader != NULL) {
-        chain_reader_close(reader);
-    }
-    return status;
-}
-
-static int show(struct chain_command *command, const char *name, bool as_json) {
-    struct error error = {0};
-    char *id = NULL;
-    enum status status = open_log(command, &error);
-    if (status == OK) {
-        status = find_actor(command, name, &id, &error);
-    }
-    if (status == OK) {
-        status = print_events(command, id, as_json, &error);
-    }
-    free(id);
-    fflush(stdout);
-    return status == OK ? EXIT_GOOD : cli_error(&error);
-}
-
-static int list(struct chain_command *command) {
-    struct error error = {0};
-    char **ids = NULL;
-    uint64_t count = 0;
-    enum status status = open_log(command, &error);
-    if (status == OK) {
-        status = chain_list(command->log, &ids, &count, &error);
+                           name, (unsigned long long)search.matches);
     }
     if (status != OK) {
-        return cli_error(&error);
+        free(search.found);
+        return status;
     }
-    for (uint64_t i = 0; i < count; i++) {
-        puts(ids[i]);
-    }
-    free_ids(ids, count);
-    return EXIT_GOOD;
+    *id = search.found;
+    *log = search.log;
+    return OK;
 }
 
-static int verify(struct chain_command *command, const char *name) {
-    struct error error = {0};
-    struct chain_verdict verdict;
+// ---- commands ----------------------------------------------------------------------------------
+
+// A file is meant when a path is given, or when there is a chain file and no chain of that name.
+static bool is_file(struct chain_command *command, const char *name) {
+    struct stat about;
+    if (strchr(name, '/') != NULL) {
+        return true;
+    }
+    if (stat(name, &about) != 0 || !S_ISREG(about.st_mode) || !chain_file_is_one(name)) {
+        return false;
+    }
     char *id = NULL;
-    enum status status = OK;
-    if (name != NULL) {
-        // A damaged log may not open: then the name is taken as it stands.
-        if (open_log(command, NULL) != OK || find_actor(command, name, &id, NULL) != OK) {
-            id = xstrdup(name);
-        }
-    }
-    status = chain_verify(command->log_folder, id, &verdict, &error);
+    struct chain_log *log = NULL;
+    bool is_chain =
+        cli_chain_open(command, NULL) == OK && cli_chain_find(command, name, &id, &log, NULL) == OK;
     free(id);
-    if (status != OK) {
-        return cli_error(&error);
+    return !is_chain;
+}
+
+static int with_name(struct chain_command *command, const char *word, const char *name) {
+    if (strcmp(word, "import") == 0) {
+        return name == NULL ? cli_usage("chain", "import which file?")
+                            : cli_chain_import(command, name);
     }
-    if (verdict.is_good) {
-        printf("good: %llu events in %llu chain%s\n", (unsigned long long)verdict.events,
-               (unsigned long long)verdict.chains, verdict.chains == 1 ? "" : "s");
-        return EXIT_GOOD;
+    bool is_show = strcmp(word, "show") == 0;
+    if (!is_show && strcmp(word, "export") != 0) {
+        return cli_usage("chain",
+                         "list, show ACTOR, export ACTOR, import FILE, verify [ACTOR|FILE] or key, "
+                         "not '%s'",
+                         word);
     }
-    printf("BAD: ");
-    if (verdict.actor[0] != '\0') {
-        printf("actor %s, ", verdict.actor);
+    if (name == NULL) {
+        return cli_usage("chain", "%s which actor?", word);
     }
-    if (verdict.seq != UINT64_MAX) {
-        printf("event %llu, ", (unsigned long long)verdict.seq);
+    // Without a file to write, an export is for programs to read.
+    if (!is_show && command->output != NULL) {
+        return cli_chain_export(command, name);
     }
-    printf("%s at byte %llu: %s\n", verdict.segment, (unsigned long long)verdict.offset,
-           verdict.reason);
-    printf("%llu events before it verify\n", (unsigned long long)verdict.events);
-    return EXIT_BAD_CHAIN;
+    command->json |= !is_show;
+    return cli_chain_show(command, name);
 }
 
 static int dispatch(struct chain_command *command, int argc, char **argv) {
     const char *word = argc > 0 ? argv[0] : "";
     const char *name = argc > 1 ? argv[1] : NULL;
     if (argc > 2) {
-        return cli_usage("chain", "one actor only, not also '%s'", argv[2]);
+        return cli_usage("chain", "one actor or file only, not also '%s'", argv[2]);
     }
     if (strcmp(word, "list") == 0 && name == NULL) {
-        return list(command);
+        return cli_chain_list(command);
+    }
+    if (strcmp(word, "key") == 0 && name == NULL) {
+        return cli_chain_key(command);
     }
     if (strcmp(word, "verify") == 0) {
-        return verify(command, name);
+        return name != NULL && is_file(command, name) ? cli_chain_verify_file(name)
+                                                      : cli_chain_verify(command, name);
     }
-    if (strcmp(word, "show") == 0 || strcmp(word, "export") == 0) {
-        if (name == NULL) {
-            return cli_usage("chain", "%s which actor?", word);
-        }
-        return show(command, name, command->json || word[0] == 'e');
-    }
-    return cli_usage("chain", "list, show ACTOR, export ACTOR or verify [ACTOR], not '%s'", word);
+    return with_name(command, word, name);
 }
 
 int cli_chain(int argc, char **argv) {
-    struct chain_command command = {0};
+    struct chain_command command = {.until = UINT64_MAX, .before_ns = UINT64_MAX};
     struct error error = {0};
     int code = EXIT_GOOD;
     if (!parse_options(&command, argc, argv, &code)) {
-        return code;
+        goto out;
     }
-    if (find_log_folder(&command, &error) != OK) {
-        return cli_error(&error);
+    if (command.data == NULL && node_default_folder(&command.data, &error) != OK) {
+        code = cli_error(&error);
+        goto out;
     }
+    command.log_folder = file_join(command.data, "log");
     code = dispatch(&command, argc - optind, argv + optind);
-    if (command.log != NULL) {
-        (void)chain_log_close(command.log, NULL);
-    }
+out:
+    (void)chain_log_close(command.log, NULL);
+    (void)chain_log_close(command.imported, NULL);
     free(command.log_folder);
+    free(command.data);
     return code;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Collection of garbage: what the log refers to is kept, and what the store's labels name.
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -15,14 +16,18 @@ static enum status keep_event(void *context, const struct chain_event *event, st
     return actor_event_references(event->data, keep_hash, context, error);
 }
 
-static enum status collect(struct store *store, const char *log, bool is_trial,
-                           struct store_collected *out, struct error *error) {
+// `imported` (the log of chains from elsewhere) may not exist.
+static enum status collect(struct store *store, const char *log, const char *imported,
+                           bool is_trial, struct store_collected *out, struct error *error) {
     struct store_collection *collection = NULL;
     enum status status = store_collect_begin(store, &collection, error);
     if (status != OK) {
         return status;
     }
     status = chain_visit_log(log, keep_event, collection, error);
+    if (status == OK && (access(imported, F_OK) == 0 || errno != ENOENT)) {
+        status = chain_visit_log(imported, keep_event, collection, error);
+    }
     return store_collect_end(collection, status, is_trial, out, error);
 }
 
@@ -36,12 +41,14 @@ enum status node_collect_garbage(const char *folder, bool is_trial, struct store
     struct store_config config = {.data_folder = folder, .env = env_system()};
     struct store *store = NULL;
     char *log = file_join(folder, "log");
+    char *imported = file_join(folder, "imported");
     status = store_open(&config, &store, error);
     if (status == OK) {
-        status = collect(store, log, is_trial, out, error);
+        status = collect(store, log, imported, is_trial, out, error);
         store_close(store);
     }
     free(log);
+    free(imported);
     close(lock);
     return status;
 }

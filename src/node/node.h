@@ -4,9 +4,9 @@
 //
 // Data folder (mode 0700): VERSION, lock (held by the live node, with its process id), log/ (the
 // chain), store/ and catalogue.db (contents, stores and their labels),
-// secrets/ (docs/formats/chain.md), permissions.toml (of the operator, may be absent). Compiled
-// code lies in $XDG_CACHE_HOME/theater/code, shared by all data folders, unless another folder is
-// given.
+// secrets/ (docs/formats/chain.md), imported/ and key (node/exchange.h), permissions.toml (of the
+// operator, may be absent). Compiled code lies in $XDG_CACHE_HOME/theater/code, shared by all data
+// folders, unless another folder is given.
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of `theater chain` share: its options, and finding the chain that a user means.
+#ifndef CLI_CHAIN_H
+#define CLI_CHAIN_H
+
+#include "chain/chain.h"
+#include "cli/cli.h"
+
+enum { CHAIN_TYPES_MOST = 16 };
+
+struct chain_command {
+    char *data;
+    uint64_t from, until;  // sequence numbers
+    uint64_t since_ns, before_ns;
+    const char *types[CHAIN_TYPES_MOST];
+    size_t type_count;
+    const char *output;
+    bool json;
+    bool is_long;
+    bool follow;
+    bool without_contents;
+    bool is_unsigned;
+
+    char *log_folder;
+    struct chain_log *log;       // the node's own; NULL: not opened
+    struct chain_log *imported;  // NULL: not opened, or there are none
+};
+
+// Opens both logs for reading, unless they are open.
+enum status cli_chain_open(struct chain_command *command, struct error *error) MUST_CHECK;
+// Gives the full id for an id or a unique beginning of one, to free with free, and the log that
+// holds the chain.
+enum status cli_chain_find(struct chain_command *command, const char *name, char **id,
+                           struct chain_log **log, struct error *error) MUST_CHECK;
+void cli_chain_free_ids(char **ids, uint64_t count);
+
+// The commands; each returns an exit code.
+int cli_chain_list(struct chain_command *command);
+int cli_chain_show(struct chain_command *command, const char *name);
+int cli_chain_verify(struct chain_command *command, const char *name);
+int cli_chain_verify_file(const char *path);
+int cli_chain_export(struct chain_command *command, const char *name);
+int cli_chain_import(struct chain_command *command, const char *path);
+int cli_chain_key(struct chain_command *command);
+
+// A point in time: "2026-11-21", "2026-11-21T07:04:34.5Z", or "90s", "5m", "2h", "1d" before
+// `now_ns`. Nanoseconds since 1970; false when `text` is none.
+bool cli_parse_time(const char *text, uint64_t now_ns, uint64_t *out_ns);
+
+#endif

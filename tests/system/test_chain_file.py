@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chains as files: exported, verified by both implementations, carried to another data folder."""
+import os
+import stat
+import subprocess
+import sys
+
+import harness
+from harness import BAD_CHAIN, ERROR, OK, USAGE, check
+
+INCREMENT = '{"action":"increment"}'
+VERIFIER = os.path.join(harness.ROOT, "tools", "verify", "verify.py")
+
+
+def run_counter(t, requests=3):
+    argv = ["run", harness.example("counter"), "--id", "counter"]
+    for _ in range(requests):
+        argv += ["--request", INCREMENT]
+    t.run(*argv, "--until-idle").expect(OK)
+
+
+def export(t, name, *options):
+    path = os.path.join(t.folder, name)
+    t.run("chain", "export", "counter", "-o", path, *options).expect(OK)
+    return path
+
+
+def python_says(path):
+    return subprocess.run([sys.executable, "-B", VERIFIER, path], capture_output=True, text=True,
+                          check=False)
+
+
+def test_a_chain_moves_to_another_folder(t):
+    run_counter(t)
+    path = export(t, "counter.chain")
+    other = os.path.join(t.folder, "other")
+    t.run("chain", "import", path, "--data", other).expect(OK)
+    ours = t.run("chain", "export", "counter").expect(OK).out
+    theirs = t.run("chain", "export", "counter", "--data", other).expect(OK).out
+    check(ours == theirs, "the same events", theirs)
+    check("(imported)" in t.run("chain", "list", "-l", "--data", other).expect(OK).out, "marked")
+    t.run("chain", "verify", "--data", other).expect(OK)
+    t.run("chain", "verify", "counter", "--data", other).expect(OK)
+    t.run("store", "gc", "--data", other).expect(OK)
+    # What the chain refers to came with it and stays; so it can be exported again, signature included.
+    again = os.path.join(t.folder, "again.chain")
+    t.run("chain", "export", "counter", "-o", again, "--data", other).expect(OK)
+    good = t.run("chain", "verify", again).expect(OK).out
+    check("2 contents," in good and "missing" not in good, "component and manifest", good)
+
+
+def test_the_file_is_signed_by_the_node(t):
+    run_counter(t)
+    path = export(t, "counter.chain")
+    key = t.run("chain", "key").expect(OK).out.strip()
+    good = t.run("chain", "verify", path).expect(OK).out
+    events = len(t.events("counter"))
+    check("signed to %d by %s" % (events - 1, key) in good, "signed to the last event", good)
+    mode = stat.S_IMODE(os.stat(os.path.join(t.data, "key")).st_mode)
+    check(mode == 0o600, "the key is for its owner", oct(mode))
+    second = python_says(path)
+    check(second.returncode == 0 and key in second.stdout, "the second implementation", second)
+    unsigned = export(t, "unsigned.chain", "--unsigned")
+    check("unsigned" in t.run("chain", "verify", unsigned).expect(OK).out, "says so")
+
+
+def test_a_key_that_others_may_read_is_refused(t):
+    run_counter(t, 1)
+    t.run("chain", "key").expect(OK)
+    os.chmod(os.path.join(t.data, "key"), 0o644)
+    refused = t.run("chain", "export", "counter", "-o", os.path.join(t.folder, "x")).expect(ERROR)
+    check("chmod 600" in refused.err, "says what to do", refused)
+    check(not os.path.exists(os.path.join(t.folder, "x")), "no file is left")
+    check(not [name for name in os.listdir(t.folder) if name.endswith(".part")], "nor a part")
+
+
+def test_a_changed_byte_is_found_by_both(t):
+    run_counter(t)
+    path = export(t, "counter.chain")
+    size = os.path.getsize(path)
+    for step in range(12):
+        copy = os.path.join(t.folder, "copy.chain")
+        with open(path, "rb") as source, open(copy, "wb") as target:
+            target.write(source.read())
+        harness.flip_byte(copy, (size - 1) * step // 11)
+        verdict = t.run("chain", "verify", copy)
+        check(verdict.code in (BAD_CHAIN, ERROR), "found", verdict)
+        check(python_says(copy).returncode == 1, "by the second implementation too", step)
+        t.run("chain", "import", copy, "--data", os.path.join(t.folder, "o"))
+    check("counter" not in t.run("chain", "list", "--data", os.path.join(t.folder, "o")).out,
+          "nothing bad was taken over")
+
+
+def test_a_flip_in_an_event_names_it(t):
+    run_counter(t)
+    path = export(t, "counter.chain", "--no-contents")
+    with open(path, "rb") as file:
+        place = file.read().index(b"increment")
+    harness.flip_byte(path, place)
+    verdict = t.run("chain", "verify", path).expect(BAD_CHAIN)
+    first = next(event["seq"] for event in t.events("counter") if "increment" in str(event["data"]))
+    check("event %d" % first in verdict.out and "counter" in verdict.out, "the event", verdict)
+
+
+def test_a_chain_grows_by_parts(t):
+    run_counter(t)
+    first = export(t, "first.chain")
+    count = len(t.events("counter"))
+    run_counter(t)
+    rest = export(t, "rest.chain", "--from", str(count))
+    other = os.path.join(t.folder, "other")
+    early = t.run("chain", "import", rest, "--data", other).expect(ERROR)
+    check("events 0 to %d are not here" % (count - 1) in early.err, "says what is missing", early)
+    t.run("chain", "import", first, "--data", other).expect(OK)
+    t.run("chain", "import", rest, "--data", other).expect(OK)
+    t.run("chain", "import", rest, "--data", other).expect(OK)
+    check(t.run("chain", "export", "counter").out ==
+          t.run("chain", "export", "counter", "--data", other).out, "all of it")
+
+
+def test_another_history_is_refused(t):
+    run_counter(t)
+    path = export(t, "ours.chain")
+    t.run("chain", "import", path).expect(OK)  # our own, and nothing is new
+    other = os.path.join(t.folder, "other")
+    t.run("run", harness.example("counter"), "--id", "counter", "--until-idle", "--data",
+          other).expect(OK)
+    refused = t.run("chain", "import", path, "--data", other).expect(ERROR)
+    check("another history: event 0" in refused.err, "says where", refused)
+    third = os.path.join(t.folder, "third")
+    t.run("chain", "import", path, "--data", third).expect(OK)
+    stranger = os.path.join(t.folder, "stranger.chain")
+    t.run("chain", "export", "counter", "-o", stranger, "--data", other).expect(OK)
+    refused = t.run("chain", "import", stranger, "--data", third).expect(ERROR)
+    check("another history" in refused.err, "says so", refused)
+
+
+def test_filters_of_show(t):
+    run_counter(t)
+    events = t.events("counter")
+    wanted = [event["seq"] for event in events if event["type"].startswith("handle-")]
+    shown = t.run("chain", "show", "counter", "--type", "handle-*").expect(OK).out.splitlines()
+    check([int(line.split()[0]) for line in shown] == wanted, "by type", shown)
+    shown = t.run("chain", "show", "counter", "--from", "1", "--until", "2").expect(OK).out
+    check(len(shown.splitlines()) == 2, "by number", shown)
+    check(t.run("chain", "show", "counter", "--before", "1h").expect(OK).out == "", "none is older")
+    check(len(t.run("chain", "show", "counter", "--since", "1h").expect(OK).out.splitlines()) ==
+          len(events), "all are newer")
+    for bad in ("yesterday", "2026-02-31", "2026-01-01T25:00:00Z", "5", "-5m"):
+        t.run("chain", "show", "counter", "--since", bad).expect(USAGE)
+
+
+def test_export_works_beside_a_live_node(t):
+    live = t.start("run", harness.example("counter"), "--id", "counter")
+    live.wait_line("starts at")
+    harness.wait_until(lambda: "counter" in t.run("chain", "list").out)
+    path = export(t, "live.chain")
+    t.run("chain", "verify", path).expect(OK)
+    refused = t.run("chain", "import", path).expect(ERROR)
+    check("in use by process" in refused.err, "an import needs the folder alone", refused)
+    live.kill()
+
+
+if __name__ == "__main__":
+    harness.main(globals())
