@@ -370,8 +370,8 @@ enum actor_control {
     CONTROL_CRASH = 4,     // a child passed its restart limit
     CONTROL_CHILD = 8,     // a child is gone: look whether the stop can go on
     CONTROL_RESTART = 16,  // the parent asked
-    CONTROL_IDLE = 32,     // hibernate_after_ms are over: hibernate, if nothing happened
-    CONTROL_SPARE = 64,    // memory is short: hibernate, if nothing happens
+    CONTROL_IDLE = 64,     // hibernate_after_ms are over: hibernate, if nothing happened
+    CONTROL_SPARE = 128,   // memory is short: hibernate, if nothing happens
 };
 
 struct resting;
@@ -411,7 +411,6 @@ struct actor {
     bool has_exit_data;
     struct bytes *exit_data;
     struct bytes *start_error;  // why the first init failed; starters hear it when the id is free
-    uint8_t nonce[CHAIN_NONCE_BYTES];
     // atomic
     _Atomic uint32_t references;
     _Atomic uint32_t control;

@@ -130,8 +130,9 @@ static enum status open_chain(struct actor *actor, const char *id, struct error 
         return OK;
     }
     bool found = false;
+    uint8_t nonce[CHAIN_NONCE_BYTES];
     enum status status =
-        chain_head_open(actor->system->config.log, id, &actor->head, actor->nonce, &found, error);
+        chain_head_open(actor->system->config.log, id, &actor->head, nonce, &found, error);
     actor->is_resumed = found && actor->head.next_seq > 0;
     return status;
 }

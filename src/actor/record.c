@@ -442,7 +442,7 @@ bool record_spawned(struct actor *actor) {
     struct buf data = {0};
     cbor_map(&data, actor->initial_state != NULL ? 8 : 7);
     cbor_uint(&data, 1);
-    cbor_bytes(&data, slice_of(actor->nonce, sizeof actor->nonce));
+    cbor_bytes(&data, chain_head_nonce(&actor->head));
     cbor_uint(&data, 2);
     system_lock(actor->system);
     if (actor->parent != NULL) {

@@ -155,6 +155,10 @@ enum status actor_system_new(const struct actor_config *config, struct actor_sys
     struct actor_system *system = xcalloc(1, sizeof *system);
     system->config = *config;
     pthread_mutex_init(&system->lock, NULL);
+    // Each value has its id for as long as it is found by it.
+    system->actors.borrows_keys = true;
+    system->channels.borrows_keys = true;
+    system->requests.borrows_keys = true;
     pthread_mutex_init(&system->program_lock, NULL);
     pthread_mutex_init(&system->resting_lock, NULL);
     pthread_condattr_t attributes;

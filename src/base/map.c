@@ -67,13 +67,19 @@ uint32_t map_hash(struct slice key) {
     return (uint32_t)(v[0] ^ v[1] ^ v[2] ^ v[3]);
 }
 
+static void release_key(const struct map *map, struct slice key) {
+    if (!map->borrows_keys) {
+        free((void *)(uintptr_t)key.data);
+    }
+}
+
 void map_release(struct map *map) {
     for (uint32_t i = 0; i < map->entry_count; i++) {
-        free((void *)(uintptr_t)map->entries[i].key.data);
+        release_key(map, map->entries[i].key);
     }
     free(map->entries);
     free(map->index);
-    *map = (struct map){0};
+    *map = (struct map){.borrows_keys = map->borrows_keys};
 }
 
 // The index position that holds `key`, or UINT32_MAX.
@@ -138,9 +144,10 @@ bool map_add(struct map *map, struct slice key, void *value) {
     if (map->entry_count == map->entry_capacity) {
         rebuild(map);
     }
-    struct slice copy = slice_of(xstrndup(key.data, key.size), key.size);
-    map->entries[map->entry_count] = (struct map_entry){.key = copy, .value = value};
-    index_insert(map, copy, map->entry_count);
+    assert(!map->borrows_keys || key.data != NULL);
+    struct slice kept = map->borrows_keys ? key : slice_of(xstrndup(key.data, key.size), key.size);
+    map->entries[map->entry_count] = (struct map_entry){.key = kept, .value = value};
+    index_insert(map, kept, map->entry_count);
     map->entry_count++;
     map->live_count++;
     return true;
@@ -153,7 +160,7 @@ void *map_remove(struct map *map, struct slice key) {
     }
     struct map_entry *entry = &map->entries[map->index[at] - 1];
     void *value = entry->value;
-    free((void *)(uintptr_t)entry->key.data);
+    release_key(map, entry->key);
     *entry = (struct map_entry){0};
     map->index[at] = TOMBSTONE;
     map->live_count--;

@@ -11,12 +11,15 @@
 #include "base/bytes.h"
 
 struct map_entry {
-    struct slice key;  // the map's own copy; data is NULL in an entry that was removed
+    struct slice key;  // see borrows_keys; data is NULL in an entry that was removed
     void *value;       // not owned by the map
 };
 
 // Zero-initialised is empty.
 struct map {
+    // Set before the first key: keys are not copied, and last as long as they are in the map (such
+    // as the id of the value). Otherwise the map owns a copy of each.
+    bool borrows_keys;
     struct map_entry *entries;  // in insertion order, holes included
     uint32_t entry_count;       // used slots of `entries`, holes included
     uint32_t entry_capacity;
@@ -25,7 +28,7 @@ struct map {
     uint32_t index_capacity;
 };
 
-// Frees the keys and the tables, not the values; the map is empty and may be used again.
+// Frees the copies of keys and the tables, not the values; the map is empty and may be used again.
 void map_release(struct map *map);
 // The hash that the map uses: for tables of other shapes over keys from guests. Differs from
 // process to process.
@@ -35,7 +38,8 @@ void *map_get(const struct map *map, struct slice key);
 static inline void *map_get_text(const struct map *map, const char *key) {
     return map_get(map, slice_text(key));
 }
-// Copies the key. Returns false and changes nothing when the key is present. `value` is not NULL.
+// Keeps the key (see borrows_keys). Returns false and changes nothing when the key is present.
+// `value` is not NULL.
 bool map_add(struct map *map, struct slice key, void *value);
 // Gives back the removed value, or NULL when the key was absent.
 void *map_remove(struct map *map, struct slice key);

@@ -75,6 +75,8 @@ struct chain_head {
 enum status chain_head_open(struct chain_log *log, const char *id, struct chain_head *head,
                             uint8_t nonce[CHAIN_NONCE_BYTES], bool *found,
                             struct error *error) MUST_CHECK;
+// The nonce of its chain, CHAIN_NONCE_BYTES; zeros for a head of no log. Borrows.
+struct slice chain_head_nonce(const struct chain_head *head);
 
 // Appends one event: `data` is one deterministic CBOR item, `type` 1–64 bytes of UTF-8. Updates the
 // head. *position (may be NULL) is the log position behind the event, for chain_wait. Never on a

@@ -191,6 +191,11 @@ enum status chain_head_open(struct chain_log *log, const char *id, struct chain_
     return status == OK ? OK : error_set(error, status, "chain '%s': %s", id, cause.message);
 }
 
+struct slice chain_head_nonce(const struct chain_head *head) {
+    static const uint8_t none[CHAIN_NONCE_BYTES];
+    return slice_of(head->record != NULL ? head->record->nonce : none, CHAIN_NONCE_BYTES);
+}
+
 // ---- appending ---------------------------------------------------------------------------------
 
 struct place {

@@ -487,12 +487,13 @@ static uint64_t resident_bytes(void) {
     return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static void spawn_children(struct bench *bench, uint32_t count) {
-    uint8_t message[16] = {'s'};
+static void spawn_children(struct bench *bench, uint32_t count, const char *manifest) {
+    uint8_t message[32] = {'s'};
+    size_t size = strlen(manifest);
     memcpy(message + 1, &count, sizeof count);
-    message[5] = 10;
-    memcpy(message + 6, "bench.toml", 10);
-    tell(bench, "parent", message, 16);
+    message[5] = (uint8_t)size;
+    memcpy(message + 6, manifest, size);
+    tell(bench, "parent", message, 6 + size);
     wait_idle(bench);
 }
 
@@ -500,19 +501,19 @@ static void bench_spawn(uint32_t actors) {
     struct bench bench;
     open_bench(&bench, 1);
     start(&bench, "parent");
-    spawn_children(&bench, 100);
+    spawn_children(&bench, 100, "bench.toml");
     enum { SAMPLES = 21, SPAWNS = 200 };
     double times[SAMPLES];
     for (int i = 0; i < SAMPLES; i++) {
         double from = now_ns();
-        spawn_children(&bench, SPAWNS);
+        spawn_children(&bench, SPAWNS, "bench.toml");
         times[i] = (now_ns() - from) / SPAWNS;
     }
     printf("spawn to init returned: %.1f us\n", median(times, SAMPLES) / 1e3);
     uint64_t had = actor_system_count(node_actors(bench.node));
     uint64_t before = resident_bytes();
     while (actor_system_count(node_actors(bench.node)) < had + actors) {
-        spawn_children(&bench, 10000);
+        spawn_children(&bench, 10000, "bench.toml");
     }
     uint64_t made = actor_system_count(node_actors(bench.node)) - had;
     printf("%llu idle actors: %.1f KB resident each, the guest's own pages included\n",
@@ -520,6 +521,76 @@ static void bench_spawn(uint32_t actors) {
     double from = now_ns();
     close_bench(&bench);
     printf("stopping them all: %.2f s\n", (now_ns() - from) / 1e9);
+}
+
+// ---- hibernation
+// -------------------------------------------------------------------------------------
+
+// Until nobody gives memory back any more: the parent keeps its own.
+static void wait_for_sleep(struct bench *bench) {
+    uint64_t bytes = UINT64_MAX;
+    for (uint64_t now = 0; now != bytes;) {
+        bytes = now;
+        struct timespec pause = {.tv_nsec = 200000000};
+        nanosleep(&pause, NULL);
+        now = actor_system_instance_bytes(node_actors(bench->node));
+    }
+}
+
+// From the request of a client to its answer, the actor's new instance in between.
+static double wake(struct bench *bench, const char *id) {
+    struct error error = {0};
+    struct bytes *reply = NULL;
+    double from = now_ns();
+    must(actor_request_from_outside(node_actors(bench->node), id, slice_text("."), UINT64_MAX,
+                                    &reply, &error),
+         &error);
+    double spent = now_ns() - from;
+    bytes_unref(reply);
+    return spent;
+}
+
+static void measure_wakes(struct bench *bench, const char *what, bool is_asleep) {
+    enum { WAKES = 1001, STRIDE = 37 };
+    struct error error = {0};
+    char **ids = NULL;
+    uint64_t count = 0;
+    must(chain_list(node_log(bench->node), &ids, &count, &error), &error);
+    double times[WAKES];
+    for (uint64_t i = 0; i < WAKES; i++) {
+        // Not the first one, which is the parent; far apart, as from nothing in the cache.
+        const char *id = ids[1 + (is_asleep ? i * STRIDE : 0) % (count - 1)];
+        times[i] = wake(bench, id);
+    }
+    printf("%s: %.1f us (median of %d)\n", what, median(times, WAKES) / 1e3, WAKES);
+    for (uint64_t i = 0; i < count; i++) {
+        free(ids[i]);
+    }
+    free(ids);
+}
+
+static void bench_hibernation(uint32_t actors) {
+    struct bench bench;
+    open_bench(&bench, 1);
+    start(&bench, "parent");
+    double from = now_ns();
+    uint64_t before = resident_bytes();
+    for (uint32_t left = actors; left > 0;) {
+        uint32_t part = left < 10000 ? left : 10000;
+        spawn_children(&bench, part, "sleeper.toml");
+        left -= part;
+    }
+    if (actor_system_count(node_actors(bench.node)) != (uint64_t)actors + 1) {
+        fatal("the actors were not spawned");
+    }
+    wait_for_sleep(&bench);
+    uint64_t made = actor_system_count(node_actors(bench.node)) - 1;
+    printf("%llu hibernating actors, spawned in %.1f s: %.0f MB resident in all, %.0f bytes each\n",
+           (unsigned long long)made, (now_ns() - from) / 1e9, (double)resident_bytes() / 1e6,
+           (double)(resident_bytes() - before) / (double)made);
+    measure_wakes(&bench, "request to reply, an actor that hibernates", true);
+    measure_wakes(&bench, "the same, an actor that is awake", false);
+    close_bench(&bench);
 }
 
 int main(int argc, char **argv) {
@@ -547,6 +618,15 @@ int main(int argc, char **argv) {
         }
         if (strcmp(section, "idle") == 0) {
             bench_spawn(100000);
+        }
+        if (all || strcmp(section, "hibernate") == 0) {
+            bench_hibernation(100000);
+        }
+        if (atoi(section) > 0) {
+            bench_hibernation((uint32_t)atoi(section));
+        }
+        if (strcmp(section, "million") == 0) {
+            bench_hibernation(1000000);
         }
         fflush(stdout);
         all = false;

@@ -2,6 +2,8 @@
 // The map: against a plain model, in insertion order, and with keys made to collide.
 #include "base/map.h"
 
+#include <stdio.h>
+
 #include "test.h"
 
 TEST(an_empty_map_holds_nothing) {
@@ -31,6 +33,25 @@ TEST(keys_are_copied_and_any_bytes) {
 }
 
 enum { MODEL = 500, STEPS = 50000 };
+
+TEST(keys_that_are_borrowed_stay_where_they_are) {
+    struct map map = {.borrows_keys = true};
+    static char keys[100][16];
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "k%d", i);
+        REQUIRE(map_add(&map, slice_text(keys[i]), keys[i]));
+    }
+    EXPECT(!map_add(&map, slice_text("k7"), keys[0]));
+    uint32_t cursor = 0;
+    struct map_entry *entry = map_next(&map, &cursor);
+    REQUIRE(entry != NULL);
+    EXPECT(entry->key.data == (const uint8_t *)keys[0]);
+    EXPECT(map_remove(&map, slice_text("k7")) == keys[7]);
+    keys[7][0] = 'x';
+    EXPECT(map_get(&map, slice_text("k7")) == NULL && map_get(&map, slice_text("k99")) == keys[99]);
+    map_release(&map);
+    EXPECT(map.borrows_keys);
+}
 
 TEST(it_behaves_like_a_table) {
     struct map map = {0};
