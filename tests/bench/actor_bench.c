@@ -622,8 +622,9 @@ int main(int argc, char **argv) {
         if (all || strcmp(section, "hibernate") == 0) {
             bench_hibernation(100000);
         }
-        if (atoi(section) > 0) {
-            bench_hibernation((uint32_t)atoi(section));
+        uint32_t count = (uint32_t)strtoul(section, NULL, 10);
+        if (count > 0) {
+            bench_hibernation(count);
         }
         if (strcmp(section, "million") == 0) {
             bench_hibernation(1000000);
