@@ -211,7 +211,11 @@ enum status actor_denied(struct actor *self, enum permission_kind kind, struct e
 
 // A list<u8> or string of more bytes than this stands in the chain by its hash and size, wherever
 // it occurs, and the content store keeps it (docs/formats/chain.md, References).
-enum { ACTOR_INLINE_MOST_BYTES = 4096 };
+enum {
+    ACTOR_INLINE_MOST_BYTES = 4096,
+    ACTOR_REFERENCE_TAG = 29285,  // [SHA-256, size]
+    ACTOR_RANGE_TAG = 29286,      // [chain, first, count, hash of the last event]
+};
 // What a host function itself keeps in the content store is not kept once more: the list<u8> of
 // the call in progress, argument or result, whose bytes `content` are. Before the call waits, for
 // an argument; before it ends, for a result. Does nothing for short ones.

@@ -14,11 +14,6 @@
 #include "base/log.h"
 #include "codec/cbor.h"
 
-enum {
-    REFERENCE_TAG = 29285,  // [SHA-256, size]
-    RANGE_TAG = 29286,      // [chain, first, count, hash of the last event]
-};
-
 // In a buffer of pending values; the content follows.
 struct place {
     size_t offset;  // of the 32 bytes
@@ -30,7 +25,7 @@ bool large_is(const struct actor *actor, size_t bytes) {
 }
 
 void large_refer(struct buf *out, const uint8_t hash[SHA256_BYTES], uint64_t bytes) {
-    cbor_tag(out, REFERENCE_TAG);
+    cbor_tag(out, ACTOR_REFERENCE_TAG);
     cbor_array(out, 2);
     cbor_bytes(out, slice_of(hash, SHA256_BYTES));
     cbor_uint(out, bytes);
@@ -80,7 +75,7 @@ bool large_seal(const struct actor *actor, struct buf *out, struct buf *pending)
 }
 
 void large_refer_range(struct buf *out, const struct record_range *range) {
-    cbor_tag(out, RANGE_TAG);
+    cbor_tag(out, ACTOR_RANGE_TAG);
     cbor_array(out, 4);
     cbor_text_z(out, range->chain);
     cbor_uint(out, range->first);

@@ -14,7 +14,14 @@
 
 // ---- options -----------------------------------------------------------------------------------
 
-enum { OPTION_UNTIL = 256, OPTION_SINCE, OPTION_BEFORE, OPTION_NO_CONTENTS, OPTION_UNSIGNED };
+enum {
+    OPTION_UNTIL = 256,
+    OPTION_SINCE,
+    OPTION_BEFORE,
+    OPTION_NO_CONTENTS,
+    OPTION_UNSIGNED,
+    OPTION_CONTENTS
+};
 
 static bool take_number(const char *name, uint64_t *out, int *code) {
     char *end = NULL;
@@ -71,6 +78,9 @@ static bool take_option(struct chain_command *command, int option, const char *a
         case OPTION_NO_CONTENTS:
             command->without_contents = true;
             return true;
+        case OPTION_CONTENTS:
+            command->fills_in = true;
+            return true;
         case OPTION_UNSIGNED:
             command->is_unsigned = true;
             return true;
@@ -94,6 +104,7 @@ static bool parse_options(struct chain_command *command, int argc, char **argv, 
                                             {"json", no_argument, NULL, 'j'},
                                             {"long", no_argument, NULL, 'l'},
                                             {"no-contents", no_argument, NULL, OPTION_NO_CONTENTS},
+                                            {"contents", no_argument, NULL, OPTION_CONTENTS},
                                             {"unsigned", no_argument, NULL, OPTION_UNSIGNED},
                                             {NULL, 0, NULL, 0}};
     opterr = 0;
@@ -223,6 +234,9 @@ static int with_name(struct chain_command *command, const char *word, const char
     if (!is_show && command->output != NULL) {
         return cli_chain_export(command, name);
     }
+    if (!is_show && command->fills_in) {
+        return cli_usage("chain", "--contents is for show: an export holds what was hashed");
+    }
     command->json |= !is_show;
     return cli_chain_show(command, name);
 }
@@ -262,6 +276,9 @@ int cli_chain(int argc, char **argv) {
 out:
     (void)chain_log_close(command.log, NULL);
     (void)chain_log_close(command.imported, NULL);
+    if (command.store != NULL) {
+        store_close(command.store);
+    }
     free(command.log_folder);
     free(command.data);
     return code;

@@ -19,11 +19,13 @@ struct chain_command {
     bool is_long;
     bool follow;
     bool without_contents;
+    bool fills_in;  // contents in place of references
     bool is_unsigned;
 
     char *log_folder;
     struct chain_log *log;       // the node's own; NULL: not opened
     struct chain_log *imported;  // NULL: not opened, or there are none
+    struct store *store;         // with fills_in
 };
 
 // Opens both logs for reading, unless they are open.

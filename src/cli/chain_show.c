@@ -178,6 +178,21 @@ static void print_event(const struct chain_command *command, const char *id,
     buf_release(&line);
 }
 
+static enum status print_filled(const struct chain_command *command, const char *id,
+                                struct chain_event *event, struct error *error) {
+    struct buf data = {0};
+    enum status status = OK;
+    if (command->store != NULL) {
+        status = cli_fill_in(command->store, event->data, &data, error);
+        event->data = buf_slice(&data);
+    }
+    if (status == OK) {
+        print_event(command, id, event);
+    }
+    buf_release(&data);
+    return status;
+}
+
 // "T", or "T*" for all that begin with T.
 static bool is_type(const char *wanted, struct slice type) {
     size_t size = strlen(wanted);
@@ -208,7 +223,7 @@ static enum status print_events(const struct chain_command *command, struct chai
             break;
         }
         if (is_wanted(command, &event)) {
-            print_event(command, id, &event);
+            status = print_filled(command, id, &event, error);
         }
     }
     chain_reader_close(reader);
@@ -222,6 +237,11 @@ int cli_chain_show(struct chain_command *command, const char *name) {
     enum status status = cli_chain_open(command, &error);
     if (status == OK) {
         status = cli_chain_find(command, name, &id, &log, &error);
+    }
+    if (status == OK && command->fills_in) {
+        struct store_config config = {
+            .data_folder = command->data, .read_only = true, .env = env_system()};
+        status = store_open(&config, &command->store, &error);
     }
     if (status == OK) {
         status = print_events(command, log, id, &error);

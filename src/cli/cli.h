@@ -7,7 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/status.h"
+#include "store/store.h"
 
 // docs/exit-codes.md
 enum exit_code {
@@ -45,6 +47,11 @@ int cli_chain(int argc, char **argv);
 int cli_store(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
 int cli_compile(int argc, char **argv);
+
+// Appends the data of an event with the contents of the store in place of the references to them;
+// what is not there stays a reference.
+enum status cli_fill_in(struct store *store, struct slice data, struct buf *out,
+                        struct error *error) MUST_CHECK;
 
 // One line on stderr, with the program's name; returns EXIT_ERROR or EXIT_USAGE.
 int cli_error(const struct error *error);

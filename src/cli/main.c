@@ -49,6 +49,7 @@ static const char help[] =
     "      --before TIME     show: before that time\n"
     "      --type TYPE       show: only such events; \"handle-*\" for all that begin so; may be\n"
     "                        repeated\n"
+    "      --contents        show: large values themselves, which the chain holds by their hash\n"
     "      -o, --output FILE export: a chain file, \"-\" for standard output\n"
     "      --no-contents     export: without the contents that the chain refers to\n"
     "      --unsigned        export: without this node's signature\n"
