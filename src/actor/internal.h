@@ -59,6 +59,11 @@ struct program {
         const struct component_func_type *type;
     } exports[EXPORT_COUNT];
 };
+// A program of its parts, which a chain names by their hashes, with nothing read from elsewhere: a
+// replay's. As program_load.
+enum status program_of_parts(struct actor_system *system, struct slice manifest,
+                             struct bytes *component, struct program **out,
+                             struct error *error) MUST_CHECK;
 const char *export_name(enum export_kind kind);
 // As the chain has it: the name, or "interface.name" for a name that a former one has too.
 const char *export_event_type(enum export_kind kind);
@@ -458,6 +463,8 @@ struct actor {
 
 struct actor_system {
     struct actor_config config;
+    // Takes the events instead of the log, in a replay (rerun.c); else NULL.
+    void (*rerun)(struct actor *actor, const char *type, struct slice data);
     pthread_mutex_t lock;
     pthread_cond_t changed;  // idle, or an actor is gone
     struct map actors;       // lock: id -> actor (keeps)
@@ -561,6 +568,15 @@ void turn_effect(struct turn *turn, struct message *effect);
 // the actor will be woken to try again.
 bool turn_reserve(struct actor *actor);
 
+// Most that the values of one call may take (turn.arena).
+uint64_t turn_values_most(const struct manifest_limits *limits);
+// An option whose payload lies in one of the turn's two slots.
+struct value turn_option(struct turn *turn, size_t slot, bool is_some, struct slice content);
+// What an export's result means: the leg's outcome and, when that is ok and the state is another
+// than before, the new state (gives). A result that breaks a limit is a trap, and turn->error says
+// which.
+enum leg_outcome turn_judge(struct turn *turn, struct bytes **state);
+
 // hibernate.c
 // Owner. An instance was made: when it is a stateless one, it may be dropped from now on.
 void resting_begin(struct actor *actor);
@@ -661,6 +677,9 @@ bool secret_is_header(struct slice name);
 // plain values in the side file. False when that could not be written.
 bool secrets_seal(struct actor *actor, struct buf *out, struct buf *secrets);
 void secrets_free(struct secrets *secrets);
+// What is committed to from now on is with this key, and is kept nowhere: for a replay.
+enum { SECRET_KEY_BYTES = 32 };
+void secrets_use(struct actor *actor, const uint8_t key[SECRET_KEY_BYTES]);
 
 // large.c
 // Whether a string of so many bytes stands in the chain by its hash.

@@ -335,7 +335,7 @@ static enum status compile(struct actor_system *system, struct component *compon
         component_compile(component, compiler, WASM_TIER_QUICK, &why) == OK) {
         if (component_has_failed(component, compiler, WASM_TIER_OPTIMISED, &why)) {
             log_line(LOG_DEBUG, "component %s has no optimised code: %s", path, why.message);
-        } else if (!wasm_compiler_never_compiles(compiler)) {
+        } else if (!wasm_compiler_never_compiles(compiler) && system->rerun == NULL) {
             optimiser_submit(system, component, path);
         }
         return OK;
@@ -577,6 +577,34 @@ enum status program_load(struct actor_system *system, const struct program_reque
         program_unref(program);
     }
     free(path);
+    return status;
+}
+
+enum status program_of_parts(struct actor_system *system, struct slice manifest,
+                             struct bytes *component, struct program **out, struct error *error) {
+    // The state is in the chain: what the manifest says of it is not read.
+    struct manifest_options options = {.has_state = true, .exact_state = true};
+    struct program *program = xcalloc(1, sizeof *program);
+    atomic_init(&program->references, 1);
+    struct component *loaded = NULL;
+    enum status status = manifest_load_text(manifest, ".", &options, &program->manifest, error);
+    if (status == OK) {
+        status = load_and_compile(system, component, "of the chain", NULL, &loaded, error);
+    }
+    if (status == OK) {
+        status = link_component(system, program, loaded, error);
+    }
+    if (status == OK) {
+        status = bind_exports(program, loaded, error);
+    }
+    if (loaded != NULL) {
+        component_unref(loaded);
+    }
+    if (status == OK) {
+        *out = program;
+    } else {
+        program_unref(program);
+    }
     return status;
 }
 

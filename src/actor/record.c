@@ -336,6 +336,10 @@ static void record_outcome(struct buf *out, struct turn *turn, enum leg_outcome 
 
 static bool append(struct actor *actor, const char *type, struct slice data) {
     actor->event_messages = 0;
+    if (actor->system->rerun != NULL) {
+        actor->system->rerun(actor, type, data);
+        return true;
+    }
     if (actor->system->config.log == NULL) {
         actor->head.next_seq++;
         return true;

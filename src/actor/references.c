@@ -3,9 +3,6 @@
 #include "actor/actor.h"
 #include "codec/cbor.h"
 
-// Stands for bytes that the content store keeps (docs/formats/chain.md, "References").
-enum { REFERENCE_TAG = 29285 };
-
 // Whether the string is a hash, as bytes or as digits.
 static bool read_hash(struct slice string, uint8_t hash[SHA256_BYTES]) {
     if (string.size == SHA256_BYTES) {
@@ -79,7 +76,7 @@ static enum status visit_all_tagged(struct slice data, actor_reference_fn visit,
             continue;
         }
         status = cbor_read_tag(&reader, &tag, error);
-        if (status == OK && tag == REFERENCE_TAG) {
+        if (status == OK && tag == ACTOR_REFERENCE_TAG) {
             status = visit_tagged(reader, visit, context, error);
         }
     }

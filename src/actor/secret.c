@@ -19,19 +19,18 @@
 #include <unistd.h>
 
 #include "actor/internal.h"
+#include "actor/record_read.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "codec/cbor.h"
 
 enum {
-    SECRET_TAG = 29541,
-    KEY_BYTES = 32,
     HMAC_BLOCK_BYTES = 64,
     KNOWN_MOST = 4096,  // commitments remembered, so that a value is written once
 };
 
 struct secrets {
-    uint8_t key[KEY_BYTES];
+    uint8_t key[SECRET_KEY_BYTES];
     char *path;        // NULL: plain values are not kept
     struct map known;  // commitments that the file has
 };
@@ -44,7 +43,7 @@ struct place {
 
 void secret_put(struct buf *out, struct buf *secrets, struct slice plain) {
     static const uint8_t empty[SHA256_BYTES];
-    cbor_tag(out, SECRET_TAG);
+    cbor_tag(out, RECORD_SECRET_TAG);
     cbor_bytes(out, slice_of(empty, sizeof empty));
     struct place place = {.offset = out->size - sizeof empty, .item_bytes = plain.size};
     buf_append(secrets, &place, sizeof place);
@@ -63,11 +62,12 @@ bool secret_is_header(struct slice name) {
 }
 
 // RFC 2104.
-static void commit(const uint8_t key[KEY_BYTES], struct slice item, uint8_t out[SHA256_BYTES]) {
+static void commit(const uint8_t key[SECRET_KEY_BYTES], struct slice item,
+                   uint8_t out[SHA256_BYTES]) {
     uint8_t inner[HMAC_BLOCK_BYTES], outer[HMAC_BLOCK_BYTES];
     memset(inner, 0x36, sizeof inner);
     memset(outer, 0x5c, sizeof outer);
-    for (size_t i = 0; i < KEY_BYTES; i++) {
+    for (size_t i = 0; i < SECRET_KEY_BYTES; i++) {
         inner[i] ^= key[i];
         outer[i] ^= key[i];
     }
@@ -93,6 +93,12 @@ static struct secrets *secrets_of(struct actor *actor) {
     }
     actor->secrets = secrets;
     return secrets;
+}
+
+void secrets_use(struct actor *actor, const uint8_t key[SECRET_KEY_BYTES]) {
+    secrets_free(actor->secrets);
+    actor->secrets = xcalloc(1, sizeof *actor->secrets);
+    memcpy(actor->secrets->key, key, SECRET_KEY_BYTES);
 }
 
 void secrets_free(struct secrets *secrets) {

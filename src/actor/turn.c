@@ -267,22 +267,31 @@ static bool is_state(const struct actor *actor, const struct value *content) {
            slice_equal(bytes_slice(actor->state), slice_of(content->bytes, content->count));
 }
 
+enum leg_outcome turn_judge(struct turn *turn, struct bytes **state) {
+    *state = NULL;
+    if (turn->result.which != 0) {
+        return LEG_ERROR;
+    }
+    const struct value *option = &turn->result.items->items[0];
+    if (breaks_limit(turn, option)) {
+        return LEG_TRAP;
+    }
+    // The same state again is no new state: nothing to keep, hash or write.
+    if (option->which == 1 && !is_state(turn->actor, option->items)) {
+        *state = bytes_copy(slice_of(option->items->bytes, option->items->count));
+    }
+    return LEG_OK;
+}
+
 static void finish_returned(struct turn *turn) {
     struct actor *actor = turn->actor;
-    bool is_ok = turn->result.which == 0;
     struct bytes *state = NULL;
-    if (is_ok) {
-        const struct value *option = &turn->result.items->items[0];
-        if (breaks_limit(turn, option)) {
-            finish_trapped(turn);
-            return;
-        }
-        // The same state again is no new state: nothing to keep, hash or write.
-        if (option->which == 1 && !is_state(actor, option->items)) {
-            state = bytes_copy(slice_of(option->items->bytes, option->items->count));
-        }
+    enum leg_outcome outcome = turn_judge(turn, &state);
+    if (outcome == LEG_TRAP) {
+        finish_trapped(turn);
+        return;
     }
-    enum leg_outcome outcome = is_ok ? LEG_OK : LEG_ERROR;
+    bool is_ok = outcome == LEG_OK;
     bool is_init = turn->kind == EXPORT_INIT;
     if (!record_leg(turn, outcome, state)) {
         bytes_unref(state);
@@ -426,9 +435,7 @@ static struct value text_value(struct slice text) {
     return (struct value){.bytes = text.data, .count = (uint32_t)text.size};
 }
 
-// An option whose payload lies in one of the turn's two slots.
-static struct value option_value(struct turn *turn, size_t slot, bool is_some,
-                                 struct slice content) {
+struct value turn_option(struct turn *turn, size_t slot, bool is_some, struct slice content) {
     turn->option_item[slot] = text_value(content);
     return (struct value){.items = is_some ? &turn->option_item[slot] : NULL,
                           .which = is_some ? 1 : 0};
@@ -438,7 +445,7 @@ static struct value option_value(struct turn *turn, size_t slot, bool is_some,
 static void fill_arguments(struct turn *turn) {
     struct actor *actor = turn->actor;
     const struct message *message = turn->message;
-    turn->args[0] = option_value(turn, 0, actor->state != NULL, bytes_slice(actor->state));
+    turn->args[0] = turn_option(turn, 0, actor->state != NULL, bytes_slice(actor->state));
     turn->args[1] = (struct value){.items = turn->tuple, .count = 1};
     bool is_old = actor->program->exports[turn->kind].is_old_shape;
     struct value *tuple = turn->tuple;
@@ -471,13 +478,13 @@ static void fill_arguments(struct turn *turn) {
         case EXPORT_CHILD_ERROR:
             // wit-actor-error: {error-type: internal, data: some(text)}
             turn->record[0] = (struct value){.which = 5};
-            turn->record[1] = option_value(turn, 1, true, message_body(message));
+            turn->record[1] = turn_option(turn, 1, true, message_body(message));
             tuple[0] = text_value(bytes_slice(message->child));
             tuple[1] = (struct value){.items = turn->record, .count = 2};
             break;
         case EXPORT_CHILD_EXIT:
             tuple[0] = text_value(bytes_slice(message->child));
-            tuple[1] = option_value(turn, 1, message->has_body, message_body(message));
+            tuple[1] = turn_option(turn, 1, message->has_body, message_body(message));
             break;
         case EXPORT_CHILD_STOP:
             tuple[0] = text_value(bytes_slice(message->child));
@@ -497,6 +504,10 @@ static void fill_arguments(struct turn *turn) {
         case EXPORT_COUNT:
             assert(0 && "not an export");
     }
+}
+
+uint64_t turn_values_most(const struct manifest_limits *limits) {
+    return 4 * (limits->message_bytes + limits->state_bytes) + ARENA_EXTRA_BYTES;
 }
 
 // Begins and runs a turn. Takes the message.
@@ -524,7 +535,7 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     turn->timer_ns = 0;
     turn->wait.is_armed = false;
     turn->wait.node.list = NULL;
-    turn->arena.limit_bytes = 4 * (limits->message_bytes + limits->state_bytes) + ARENA_EXTRA_BYTES;
+    turn->arena.limit_bytes = turn_values_most(limits);
     wasm_context_begin(&turn->context, limits->turn_cpu_ms * 1000000U);
     actor->turn = turn;
     // Sequentially consistent with actor_request_stop: it sees the turn, or we see it.

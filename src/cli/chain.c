@@ -198,8 +198,7 @@ enum status cli_chain_find(struct chain_command *command, const char *name, char
 
 // ---- commands ----------------------------------------------------------------------------------
 
-// A file is meant when a path is given, or when there is a chain file and no chain of that name.
-static bool is_file(struct chain_command *command, const char *name) {
+bool cli_chain_is_file(struct chain_command *command, const char *name) {
     struct stat about;
     if (strchr(name, '/') != NULL) {
         return true;
@@ -254,8 +253,8 @@ static int dispatch(struct chain_command *command, int argc, char **argv) {
         return cli_chain_key(command);
     }
     if (strcmp(word, "verify") == 0) {
-        return name != NULL && is_file(command, name) ? cli_chain_verify_file(name)
-                                                      : cli_chain_verify(command, name);
+        return name != NULL && cli_chain_is_file(command, name) ? cli_chain_verify_file(name)
+                                                                : cli_chain_verify(command, name);
     }
     return with_name(command, word, name);
 }

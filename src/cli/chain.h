@@ -34,6 +34,9 @@ enum status cli_chain_open(struct chain_command *command, struct error *error) M
 // holds the chain.
 enum status cli_chain_find(struct chain_command *command, const char *name, char **id,
                            struct chain_log **log, struct error *error) MUST_CHECK;
+// Whether a chain file is meant: a path is given, or there is such a file and no chain of that
+// name.
+bool cli_chain_is_file(struct chain_command *command, const char *name);
 void cli_chain_free_ids(char **ids, uint64_t count);
 
 // The commands; each returns an exit code.

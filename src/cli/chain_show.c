@@ -145,7 +145,7 @@ int cli_chain_list(struct chain_command *command) {
 
 // ---- show --------------------------------------------------------------------------------------
 
-static void print_line(const struct chain_event *event) {
+void cli_print_event(const struct chain_event *event) {
     struct buf line = {0};
     char hash[SHA256_TEXT_BYTES];
     sha256_text(event->hash, hash);
@@ -169,7 +169,7 @@ static void print_line(const struct chain_event *event) {
 static void print_event(const struct chain_command *command, const char *id,
                         const struct chain_event *event) {
     if (!command->json) {
-        print_line(event);
+        cli_print_event(event);
         return;
     }
     struct buf line = {0};

@@ -20,6 +20,8 @@ enum exit_code {
     EXIT_REPLY_ERROR = 3,
     EXIT_TIMEOUT = 4,
     EXIT_BAD_CHAIN = 5,
+    EXIT_DIFFERENT = 6,
+    EXIT_NO_REPLAY = 7,
     EXIT_INTERRUPTED = 130,
     EXIT_TERMINATED = 143,
 };
@@ -44,6 +46,7 @@ bool cli_parse_seconds(const char *text, uint64_t *out_ns);
 int cli_run(int argc, char **argv);
 int cli_call(int argc, char **argv);
 int cli_chain(int argc, char **argv);
+int cli_replay(int argc, char **argv);
 int cli_store(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
 int cli_compile(int argc, char **argv);
@@ -52,6 +55,10 @@ int cli_compile(int argc, char **argv);
 // what is not there stays a reference.
 enum status cli_fill_in(struct store *store, struct slice data, struct buf *out,
                         struct error *error) MUST_CHECK;
+
+// One line about the event on stdout, decoded. (chain_show.c)
+struct chain_event;
+void cli_print_event(const struct chain_event *event);
 
 // One line on stderr, with the program's name; returns EXIT_ERROR or EXIT_USAGE.
 int cli_error(const struct error *error);

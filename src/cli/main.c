@@ -53,6 +53,13 @@ static const char help[] =
     "      -o, --output FILE export: a chain file, \"-\" for standard output\n"
     "      --no-contents     export: without the contents that the chain refers to\n"
     "      --unsigned        export: without this node's signature\n"
+    "  theater replay ACTOR|FILE           run its chain again, without the world, to the same\n"
+    "                                      head; exit code 6 shows the first difference\n"
+    "      --data DIR        data folder\n"
+    "      --component FILE  with another component: what would have been different\n"
+    "      --until N         up to event N, and print the state then\n"
+    "      --diff            go on after a difference, from the recorded state\n"
+    "      --step            print each event, and wait for Enter on a terminal\n"
     "  theater store list                  the stores of actors, and what they hold\n"
     "  theater store labels STORE          a store's labels, each with its newest content\n"
     "  theater store get CONTENT           a content, by its SHA-256 or store://STORE/LABEL\n"
@@ -70,7 +77,8 @@ static const char help[] =
     "\n"
     "ACTOR is an id, or the beginning of one if it is unique.\n"
     "Exit codes: 0 good, 1 error, 2 usage, 3 a request was answered with an error, 4 timeout,\n"
-    "5 a chain or a content does not verify, 130 or 143 ended by SIGINT or SIGTERM. Of theater "
+    "5 a chain or a content does not verify, 6 a replay differs, 7 a chain cannot be replayed, 130 "
+    "or 143 ended by SIGINT or SIGTERM. Of theater "
     "call: 0 the\n"
     "function returned, 1 error or wrong usage, 2 trap.\n";
 
@@ -122,8 +130,9 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } commands[] = {{"run", cli_run},     {"call", cli_call},       {"chain", cli_chain},
-                    {"store", cli_store}, {"inspect", cli_inspect}, {"compile", cli_compile}};
+    } commands[] = {{"run", cli_run},        {"call", cli_call},   {"chain", cli_chain},
+                    {"replay", cli_replay},  {"store", cli_store}, {"inspect", cli_inspect},
+                    {"compile", cli_compile}};
     if (!open_standard_streams()) {
         return EXIT_ERROR;
     }

@@ -100,10 +100,14 @@ struct slice host_quote(struct slice word) {
     return word;
 }
 
+bool host_no_room(struct component_call *call) {
+    return component_call_trap(call, "the host's results of this call are over the limit");
+}
+
 void *host_alloc(struct component_call *call, size_t count, size_t size) {
     void *memory = arena_try_alloc(component_call_arena(call), (uint64_t)count * size, 8);
     if (memory == NULL) {
-        component_call_trap(call, "the host's results of this call are over the limit");
+        (void)host_no_room(call);
         return NULL;
     }
     memset(memory, 0, count * size);

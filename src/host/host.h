@@ -92,6 +92,8 @@ bool host_variables(struct component_call *call, struct value *list);
 struct slice host_quote(struct slice word);
 // The content of a string or of a list<u8>.
 struct slice host_bytes(const struct value *value);
+// Records the trap of a call whose arena has no room for the results. Gives false.
+bool host_no_room(struct component_call *call);
 // Memory in the call's arena, zeroed; NULL after recording a trap when its limit is reached.
 void *host_alloc(struct component_call *call, size_t count, size_t size);
 // A byte string or text, copied into the call's arena; false as host_alloc.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // theater:simple/runtime: log, get-chain, shutdown; get-state and self, which actors ask for.
+#include "host/chain_events.h"
 #include "host/host.h"
 
 static bool runtime_log(struct component_call *call, const struct value *args,
@@ -48,15 +49,6 @@ struct chain_list {
     bool is_over, has_trapped;
 };
 
-static uint64_t first_eight(const uint8_t hash[SHA256_BYTES]) {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++) {
-        value = value << 8 | hash[i];
-    }
-    return value;
-}
-
-// meta-event {hash: u64, event: {event-type, parent: option<u64>, data}}
 static bool add_event(void *context, const struct chain_event *event) {
     struct chain_list *list = context;
     list->bytes += event->type.size + event->data.size + 32;
@@ -77,18 +69,11 @@ static bool add_event(void *context, const struct chain_event *event) {
         list->events = grown;
         list->capacity = capacity;
     }
-    struct value *parts = host_alloc(list->call, 6, sizeof *parts);
-    if (parts == NULL || !host_copy(list->call, event->type, &parts[2]) ||
-        !host_copy(list->call, event->data, &parts[4])) {
+    if (!host_meta_event(component_call_arena(list->call), event, &list->events[list->count])) {
         list->has_trapped = true;
-        return false;
+        return host_no_room(list->call);
     }
-    bool has_parent = event->seq > 0;
-    parts[5] = (struct value){.bits = first_eight(event->parent)};
-    parts[3] = (struct value){.items = has_parent ? &parts[5] : NULL, .which = has_parent};
-    parts[0] = (struct value){.bits = first_eight(event->hash)};
-    parts[1] = (struct value){.items = &parts[2], .count = 3};
-    list->events[list->count++] = (struct value){.items = parts, .count = 2};
+    list->count++;
     return true;
 }
 

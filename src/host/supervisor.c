@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // theater:simple/supervisor: spawn, resume, stop and restart children, look at them.
+#include "host/chain_events.h"
 #include "host/host.h"
 
 static bool spawn(struct component_call *call, const struct value *args, enum actor_spawn_mode mode,
@@ -103,7 +104,6 @@ static bool grow(struct event_list *list) {
     return true;
 }
 
-// chain-event {hash, parent-hash: option<list<u8>>, event-type, data, timestamp[, description]}
 static bool add_event(void *context, const struct chain_event *event) {
     struct event_list *list = context;
     struct component_call *call = list->call;
@@ -112,18 +112,16 @@ static bool add_event(void *context, const struct chain_event *event) {
         list->is_over = true;
         return false;
     }
-    struct value *fields = host_alloc(call, 7, sizeof *fields);
-    if (fields == NULL || !grow(list) ||
-        !host_copy(call, slice_of(event->hash, SHA256_BYTES), &fields[0]) ||
-        !host_copy(call, slice_of(event->parent, SHA256_BYTES), &fields[6]) ||
-        !host_copy(call, event->type, &fields[2]) || !host_copy(call, event->data, &fields[3])) {
+    if (!grow(list)) {
         list->has_trapped = true;
         return false;
     }
-    bool has_parent = event->seq > 0;
-    fields[1] = (struct value){.items = has_parent ? &fields[6] : NULL, .which = has_parent};
-    fields[4] = (struct value){.bits = event->time_ns / 1000000U};
-    list->events[list->count++] = (struct value){.items = fields, .count = list->field_count};
+    if (!host_chain_event(component_call_arena(call), event, list->field_count,
+                          &list->events[list->count])) {
+        list->has_trapped = true;
+        return host_no_room(call);
+    }
+    list->count++;
     return true;
 }
 

@@ -8,6 +8,7 @@ it started and did not end is killed, by process id, when the test returns.
 
   THEATER_BIN=…  the program (default build/dev/bin/theater)
   THEATER_TEST=…  only tests whose name contains this text
+  THEATER_KEEP=…  a folder: the data folders that tests leave are moved there (script/replay-all)
 
 Compiled guests are shared between tests and runs: build/system-cache. No test sleeps to wait: it
 waits for a line, an exit or a file, within a limit.
@@ -27,6 +28,7 @@ import traceback
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BINARY = os.environ.get("THEATER_BIN") or os.path.join(ROOT, "build", "dev", "bin", "theater")
 CACHE = os.path.join(ROOT, "build", "system-cache")
+KEEP = os.environ.get("THEATER_KEEP")
 LIMIT_S = 120  # a first compilation in a sanitizer build on a busy machine fits in this
 
 PROBE_HANDLERS = ("runtime", "message-server", "supervisor", "timing", "random")
@@ -149,7 +151,8 @@ class Live:
 class Test:
     """What a test function gets."""
 
-    def __init__(self):
+    def __init__(self, name):
+        self.name = name
         self.folder = os.path.realpath(tempfile.mkdtemp(prefix="theater-system-"))
         self.data = os.path.join(self.folder, "data")
         self.started = []
@@ -232,7 +235,17 @@ class Test:
             live.kill()
         for mount in self.mounts:
             subprocess.run(["umount", mount], check=False)
+        if KEEP:
+            self.keep()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def keep(self):
+        for path in glob.glob(os.path.join(self.folder, "**", "VERSION"), recursive=True):
+            data = os.path.dirname(path)
+            if os.path.isdir(os.path.join(data, "log")):
+                area = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+                kept = tempfile.mkdtemp(prefix="%s-%s-" % (area, self.name), dir=KEEP)
+                os.rename(data, os.path.join(kept, "data"))
 
 
 def text_of(output):
@@ -281,7 +294,7 @@ def wait_until(condition, limit=LIMIT_S, what="the condition"):
 
 def run_one(function):
     """Gives (failed, skip reason, details)."""
-    t = Test()
+    t = Test(function.__name__)
     try:
         function(t)
         return False, None, ""

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""theater replay: chains of all kinds of guests run again to the same head; another component
+differs where it must; what is missing or damaged is told."""
+import json
+import os
+import re
+import shutil
+
+import harness
+import web
+from harness import OK, USAGE, check
+
+DIFFERENT, NO_REPLAY = 6, 7
+
+
+def replay(t, actor, *options):
+    return t.run("replay", actor, *options)
+
+
+def replay_all(t, most_copied=None):
+    """Every chain of the data folder comes to the head that verify knows. Gives the turns run."""
+    legs = 0
+    for actor in t.run("chain", "list").expect(OK).out.split():
+        head = t.events(actor)[-1]["hash"]
+        result = replay(t, actor).expect(OK)
+        found = re.fullmatch(r"same: (\d+) events, (\d+) of them run again, head ([0-9a-f]{64})\n",
+                             result.out)
+        check(found is not None and found.group(3) == head, "the head is " + head, result)
+        legs += int(found.group(2))
+    return legs
+
+
+# ---- the same head
+
+
+def test_every_example_comes_to_the_same_head(t):
+    t.run("run", harness.example("counter"), "--id", "c", "--request", '{"action":"increment"}',
+          "--request", "nonsense", "--until-idle")
+    t.run("run", harness.example("supervisor"), "--id", "s", "--request", "status", "--until-idle")
+    check(replay_all(t) > 4, "turns were run")
+
+
+def test_messages_children_timers_random_and_crashes_come_to_the_same_head(t):
+    manifest = t.probe()
+    t.requests(manifest, "echo hello", "float", "random 16", "range 1 6", "sleep 5", "set-state x",
+               "spawn probe.toml", "children", "err sorry", "trap",
+               "echo again", "bomb", "stack", "now", "uuid", "self", "get-state", "shutdown end")
+    events = t.events("a")
+    kinds = {event["type"] for event in events}
+    check({"crashed", "handle-request", "instance-created"} <= kinds, "kinds of events", kinds)
+    check(any(event["data"].get("1", 0) == 1 for event in events if event["type"] != "spawned"),
+          "a turn waited")
+    check(replay_all(t) > 15, "turns were run")
+
+
+def test_a_deadline_is_not_waited_for(t):
+    manifest = t.probe('[limits]\nturn_cpu_ms = 1000\n')
+    t.requests(manifest, "loop")
+    crash = [event for event in t.events("a") if event["type"] == "crashed"]
+    check("CPU time" in json.dumps(crash), "a deadline", crash)
+    check(replay_all(t) > 2, "turns were run")
+
+
+def test_several_runs_of_one_actor_come_to_the_same_head(t):
+    manifest = t.probe()
+    for text in ("one", "two"):
+        t.requests(manifest, "set-state " + text, "echo " + text).expect(OK)
+    live = t.start("run", manifest, "--id", "a", "--request", "sleep 60000")
+    harness.wait_until(lambda: any(e["type"] == "handle-request" and e["data"]["6"] == [3]
+                                   for e in t.events("a")), what="the turn waits")
+    live.kill()
+    t.requests(manifest, "echo three").expect(OK)
+    types = [event["type"] for event in t.events("a")]
+    check(types.count("resumed") == 3, "runs", types)
+    check(replay_all(t) > 8, "turns were run")
+
+
+def test_wasi_with_its_resources_comes_to_the_same_head(t):
+    for name in ("wasi/manifest.toml", "rust_std/manifest.toml"):
+        try:
+            t.run("run", harness.guest(name), "--until-idle")
+        except harness.Skip:
+            continue
+    check(replay_all(t) > 0, "turns were run")
+
+
+def test_large_values_and_chains_that_were_read_come_to_the_same_head(t):
+    manifest = t.probe()
+    t.requests(manifest, "echo " + 5000 * "x", "grow-state 9000", "chain", "spawn probe.toml",
+               "log " + 5000 * "y", "children").expect(OK)
+    text = json.dumps(t.events("a"))
+    check("29285" in text, "a value by its hash", text)
+    check("29286" in text, "a chain by its range", text)
+    check(replay_all(t) > 5, "turns were run")
+
+
+def test_what_a_parent_read_of_its_child_comes_to_the_same_head(t):
+    t.probe('id = "kid"\n', file="kid.toml")
+    t.requests(t.probe(), "spawn kid.toml", "request kid echo hello", "child-events kid",
+               "child-state kid", "restart kid", "stop kid", "child-events kid")
+    reads = [event for event in t.events("a") if "supervisor.get-child-events" in json.dumps(event)]
+    check(len(reads) == 2 and "29286" in json.dumps(reads[0]), "events by their range", reads)
+    check(replay_all(t) > 8, "turns were run")
+
+
+def test_a_chain_file_comes_to_the_same_head_without_its_data_folder(t):
+    t.requests(t.probe(), "echo " + 5000 * "x", "chain", "set-state end").expect(OK)
+    t.run("chain", "export", "a", "-o", "a.chain").expect(OK)
+    head = t.events("a")[-1]["hash"]
+    shutil.rmtree(t.data)
+    path = os.path.join(t.folder, "a.chain")
+    result = replay(t, path).expect(OK)
+    check(head in result.out, "the head is " + head, result)
+    harness.flip_byte(path, os.path.getsize(path) // 2)
+    replay(t, path).expect(NO_REPLAY, err="a.chain")
+
+
+# ---- secrets
+
+
+def test_secrets_are_taken_from_their_file_and_missed_without_it(t):
+    shutil.copy(harness.guest("fetch/fetch.wasm"), os.path.join(t.folder, "fetch.wasm"))
+    manifest = t.manifest("fetch.wasm", '[[handler]]\ntype = "supervisor"\n[[handler]]\n'
+                          'type = "http-client"\n')
+    answer = web.response(b"x", fields=[("Set-Cookie", "session=hidden")])
+    server = web.Server({"/": lambda _request: answer}, None)
+    try:
+        request = "send GET %s\nAuthorization: Bearer hidden" % server.url("/")
+        t.requests(manifest, request, request).expect(OK)
+    finally:
+        server.close()
+    check("29541" in json.dumps(t.events("a")), "the record has secrets", t.events("a"))
+    check(replay_all(t) > 4, "turns were run")
+    shutil.rmtree(os.path.join(t.data, "secrets"))
+    replay(t, "a").expect(NO_REPLAY, err=["event 3", "secret"])
+
+
+# ---- differences
+
+
+def other_component(t):
+    """A probe that does not know the word echo."""
+    with open(harness.guest("probe/probe.wasm"), "rb") as file:
+        content = file.read()
+    check(content.count(b"echo") > 0, "the probe knows the word echo")
+    return t.write("other.wasm", content.replace(b"echo", b"eggo"))
+
+
+def test_another_component_differs_where_it_does_something_else(t):
+    manifest = t.probe()
+    t.requests(manifest, "set-state one", "echo hello", "float", "echo hello", "set-state two").expect(OK)
+    result = replay(t, "a", "--component", other_component(t)).expect(DIFFERENT)
+    check("differs at event 4, handle-request" in result.out, "the first echo", result)
+    check("recorded:" in result.out and "now:" in result.out, "both sides", result)
+    check("hello" in result.out, "decoded", result)
+    result = replay(t, "a", "--component", other_component(t), "--diff").expect(DIFFERENT)
+    places = re.findall(r"differs at event (\d+)", result.out)
+    check(places == ["4", "6"], "all of them, and nothing else", result)
+    replay(t, "a", "--component", harness.guest("probe/probe.wasm")).expect(OK)
+
+
+def test_a_step_at_a_time_and_up_to_an_event(t):
+    t.requests(t.probe(), "set-state one", "set-state two", "set-state three").expect(OK)
+    result = replay(t, "a", "--until", "4").expect(OK)
+    check("two" in result.out and "three" not in result.out, "the state at 4", result)
+    check("same: 5 events" in result.out, "five events", result)
+    steps = replay(t, "a", "--step").expect(OK)
+    shown = t.run("chain", "show", "a").expect(OK)
+    check(steps.out.splitlines()[:-1] == shown.out.splitlines(), "as chain show prints", steps)
+
+
+# ---- what cannot be
+
+
+def test_a_component_that_is_not_kept_is_told(t):
+    t.requests(t.probe(), "echo x").expect(OK)
+    shutil.rmtree(os.path.join(t.data, "store"))
+    os.makedirs(os.path.join(t.data, "store"))
+    replay(t, "a").expect(NO_REPLAY, err=["event 0", "manifest"])
+
+
+def test_wrong_usage_is_told(t):
+    replay(t, "nobody").expect(harness.ERROR)
+    t.run("replay").expect(USAGE, err="which actor")
+    t.run("replay", "a", "b").expect(USAGE, err="one actor")
+    t.run("replay", "a", "--until", "x").expect(USAGE, err="--until")
+    t.run("replay", "a", "--wrong").expect(USAGE, err="no option")
+
+
+if __name__ == "__main__":
+    harness.main(globals())
