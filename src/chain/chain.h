@@ -123,6 +123,10 @@ struct chain_reader;
 // Reads one actor's events in order from sequence `from`, events still in the buffers included.
 enum status chain_reader_open(struct chain_log *log, const char *id, uint64_t from,
                               struct chain_reader **out, struct error *error) MUST_CHECK;
+// The same from `count` events before the present end (from the beginning, if there are fewer):
+// reads no more than those.
+enum status chain_reader_open_last(struct chain_log *log, const char *id, uint64_t count,
+                                   struct chain_reader **out, struct error *error) MUST_CHECK;
 // *more is false at the end. ERR_DAMAGED names segment file and offset.
 enum status chain_reader_next(struct chain_reader *reader, struct chain_event *event, bool *more,
                               struct error *error) MUST_CHECK;
@@ -161,6 +165,24 @@ enum status chain_verify(const char *folder, const char *id, struct chain_verdic
 // Appends "FILE at byte N: actor A, event E: REASON" for a bad verdict, what cannot be told left
 // out.
 void chain_verdict_text(const struct chain_verdict *verdict, struct buf *out);
+
+// One thing that a damaged log lacks.
+struct chain_loss {
+    char segment[64];    // file name, "" when it is not a place in a file
+    uint64_t offset;     // in the file
+    uint64_t end;        // behind it, UINT64_MAX: the rest of the file
+    const char *id;      // of the chain that misses events first_seq to last_seq, or NULL
+    uint64_t first_seq;  // UINT64_MAX when it cannot be told
+    uint64_t last_seq;
+    char reason[256];
+};
+typedef void (*chain_loss_fn)(void *context, const struct chain_loss *loss);
+// Reads a log that may be damaged, from its files alone: calls `visit` for each event that is still
+// whole, in the order of the log, and `lose` for each damage and for events that are missing in
+// between. A chain whose id is lost is called "?" and its number. Events are checked by their
+// checksums, not against each other: chain_verify does that. Changes nothing.
+enum status chain_salvage(const char *folder, chain_visit_fn visit, chain_loss_fn lose,
+                          void *context, struct error *error) MUST_CHECK;
 
 // One JSON object per event, one line each: {"actor","seq","time","type","hash","parent","data"},
 // data as JSON (byte strings {"hex"} or text when they are UTF-8, see docs/formats/chain.md).

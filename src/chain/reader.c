@@ -242,6 +242,27 @@ static enum status read_event(struct chain_reader *reader, uint64_t position, bo
     return event_decode(slice_of(frame->body, frame->body_bytes), event, error);
 }
 
+enum status chain_reader_open_last(struct chain_log *log, const char *id, uint64_t count,
+                                   struct chain_reader **out, struct error *error) {
+    struct chain_reader *reader = NULL;
+    enum status status = chain_reader_open(log, id, 0, &reader, error);
+    if (status != OK) {
+        return status;
+    }
+    struct frame frame;
+    struct chain_event event;
+    struct error cause = {0};
+    uint64_t last = atomic_load_explicit(&reader->actor->last_position, memory_order_acquire);
+    status = read_event(reader, last, true, &frame, &event, &cause);
+    if (status != OK) {
+        chain_reader_close(reader);
+        return error_set(error, status, "chain '%s': %s", id, cause.message);
+    }
+    reader->next_seq = event.seq + 1 > count ? event.seq + 1 - count : 0;
+    *out = reader;
+    return OK;
+}
+
 // Walks back from the chain's end to what was read last, or to the first sequence wanted.
 static enum status load_positions(struct chain_reader *reader, struct error *error) {
     if (reader->log->is_read_only) {

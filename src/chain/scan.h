@@ -30,12 +30,18 @@ struct scan {
 
     // The segment being read; number 0 before the first.
     uint32_t number;
-    uint32_t last;  // the walk ends when this one is finished; 0: with the log
-    int file;       // -1 when none is open
+    uint32_t last;         // the walk ends when this one is finished; 0: with the log
+    int file;              // -1 when none is open
+    uint32_t file_number;  // the segment that it is
     uint64_t file_bytes;
     uint64_t base;           // position of its first batch
     uint64_t footer_offset;  // 0 while it is not sealed
     bool is_finished;        // its footer was passed
+    // For reading on behind damage (salvage.c): the place of the next segment is not known; this
+    // one's trailer is not trusted; not all of it was seen, so its footer cannot fit.
+    bool knows_position;
+    bool ignores_footer;
+    bool is_lossy;
 
     // Where the next batch begins.
     uint64_t offset;    // in the file
@@ -104,6 +110,9 @@ int segment_open(const char *folder, uint32_t number, struct error *error);
 // Largest and smallest segment number in the folder, 0 and 0 when there is none. Other files are
 // passed over.
 enum status segment_range(const char *folder, uint32_t *first, uint32_t *last,
+                          struct error *error) MUST_CHECK;
+// The smallest segment number above `number`, 0 when there is none.
+enum status segment_after(const char *folder, uint32_t number, uint32_t *next,
                           struct error *error) MUST_CHECK;
 // Reads up to `size` bytes at `offset`, short only at the end of the file.
 enum status read_at(int file, uint64_t offset, uint8_t *out, size_t size, size_t *got,

@@ -37,6 +37,8 @@ enum status cli_chain_find(struct chain_command *command, const char *name, char
 // Whether a chain file is meant: a path is given, or there is such a file and no chain of that
 // name.
 bool cli_chain_is_file(struct chain_command *command, const char *name);
+// Prints the event, if its type, time and number are wanted.
+void cli_chain_print(const struct chain_command *command, const struct chain_event *event);
 void cli_chain_free_ids(char **ids, uint64_t count);
 
 // The commands; each returns an exit code.
@@ -47,6 +49,14 @@ int cli_chain_verify_file(const char *path);
 int cli_chain_export(struct chain_command *command, const char *name);
 int cli_chain_import(struct chain_command *command, const char *path);
 int cli_chain_key(struct chain_command *command);
+
+// The same for a log that does not open or cannot be read because of `damage`, which they report:
+// what is still whole, and what is missing. The exit code is that of a bad chain.
+int cli_chain_list_damaged(const struct chain_command *command, const struct error *damage);
+int cli_chain_show_damaged(const struct chain_command *command, const char *name,
+                           const struct error *damage);
+// Prints how much of a bad log can still be read, and what not.
+void cli_chain_survey(const char *log_folder);
 
 // A point in time: "2026-11-21", "2026-11-21T07:04:34.5Z", or "90s", "5m", "2h", "1d" before
 // `now_ns`. Nanoseconds since 1970; false when `text` is none.

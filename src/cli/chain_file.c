@@ -148,6 +148,7 @@ static enum status verify_folder(const char *folder, const char *id, struct chai
     enum status status = chain_verify(folder, id, verdict, error);
     if (status == OK && !verdict->is_good) {
         (void)print_bad(verdict);
+        cli_chain_survey(folder);
     }
     return status;
 }

@@ -140,6 +140,9 @@ int cli_chain_list(struct chain_command *command) {
         status = print_chains(command, command->imported, &error);
     }
     fflush(stdout);
+    if (status == ERR_DAMAGED && command->log == NULL) {
+        return cli_chain_list_damaged(command, &error);
+    }
     return status == OK ? EXIT_GOOD : cli_error(&error);
 }
 
@@ -210,6 +213,12 @@ static bool is_wanted(const struct chain_command *command, const struct chain_ev
     return is_good && event->time_ns >= command->since_ns && event->time_ns < command->before_ns;
 }
 
+void cli_chain_print(const struct chain_command *command, const struct chain_event *event) {
+    if (event->seq <= command->until && is_wanted(command, event)) {
+        print_event(command, event->id, event);
+    }
+}
+
 static enum status print_events(const struct chain_command *command, struct chain_log *log,
                                 const char *id, struct error *error) {
     struct chain_reader *reader = NULL;
@@ -248,5 +257,8 @@ int cli_chain_show(struct chain_command *command, const char *name) {
     }
     free(id);
     fflush(stdout);
+    if (status == ERR_DAMAGED && (log == NULL || log == command->log)) {
+        return cli_chain_show_damaged(command, name, &error);
+    }
     return status == OK ? EXIT_GOOD : cli_error(&error);
 }

@@ -149,7 +149,19 @@ static enum status open_log(struct node *node, const char *folder, struct error 
                                       .env = env_system(),
                                       .before_sync = sync_contents,
                                       .before_sync_context = node->services.store};
-    enum status status = chain_log_open(&config, &node->log, error);
+    struct error cause = {0};
+    enum status status = chain_log_open(&config, &node->log, &cause);
+    if (status == ERR_DAMAGED) {
+        (void)error_set(
+            error, status,
+            "the log is damaged; nothing was changed, and no node starts on it. %s. "
+            "'theater chain verify --data %s' tells what is damaged, 'theater chain show "
+            "ACTOR --data %s' shows what is still readable; put back a copy of %s, or "
+            "start on another data folder",
+            cause.message, folder, folder, path);
+    } else if (status != OK) {
+        (void)error_set(error, status, "%s", cause.message);
+    }
     free(path);
     return status;
 }
