@@ -28,6 +28,7 @@ enum {
 
 struct chain_log;
 struct chain_actor;
+struct chain_disk;
 
 struct chain_log_config {
     const char *folder;           // holds the segments; created with mode 0700
@@ -40,6 +41,9 @@ struct chain_log_config {
     // Opens with the log's catalogue (folder/index/catalogue.db) where there is one, so that only
     // what came after its checkpoint is read, and (unless read_only) keeps it up.
     bool with_catalogue;
+    // Written and synced by whoever appends or waits instead of by threads: for simulations.
+    bool is_inline;
+    const struct chain_disk *disk;  // NULL: the operating system's; see chain/disk.h
     struct env *env;
     // Called before events that were written are synced, on the thread that does it: puts on disk
     // what they refer to outside of the log. After an error the log fails as it does when it cannot
@@ -55,7 +59,8 @@ struct chain_log_config {
 // data folder's lock belongs to the node room.
 enum status chain_log_open(const struct chain_log_config *config, struct chain_log **out,
                            struct error *error) MUST_CHECK;
-// Writes and syncs everything, ends the writer, seals the last segment, frees.
+// Writes and syncs everything, ends the writer, seals the last segment, frees. ERR_IO when the disk
+// would not take it; what was acknowledged as synced is there all the same.
 enum status chain_log_close(struct chain_log *log, struct error *error);
 
 // The end of one actor's chain. Owned by the actor; used by one thread at a time.
@@ -80,22 +85,28 @@ struct slice chain_head_nonce(const struct chain_head *head);
 
 // Appends one event: `data` is one deterministic CBOR item, `type` 1–64 bytes of UTF-8. Updates the
 // head. *position (may be NULL) is the log position behind the event, for chain_wait. Never on a
-// fiber; any thread, a head by one at a time. Waits when pending_most_bytes is reached. After an
-// I/O error: ERR_IO with the reason, the head unchanged.
+// fiber; any thread, a head by one at a time. Waits when pending_most_bytes is reached. While the
+// log stands (the disk is full or fails) events are taken as long as the buffers have room, and
+// after that ERR_IO names the folder and the reason; the head is unchanged then.
 enum status chain_append(struct chain_log *log, struct chain_head *head, const char *type,
                          struct slice data, uint64_t *position, struct error *error) MUST_CHECK;
 
 // Whether so much waits to be synced that who can should append nothing for now: true from three
-// quarters of pending_most_bytes on until it is half of that again; false after an I/O error. Any
-// thread, without a lock.
+// quarters of pending_most_bytes on until it is half of that again, and while the log stands; false
+// when it will never go on. Any thread, without a lock.
 bool chain_is_behind(const struct chain_log *log);
 
 enum chain_level { CHAIN_WRITTEN, CHAIN_SYNCED };
-// Waits until everything before `position` was given to write(), or synced. Not on a fiber.
+// Waits until everything before `position` was given to write(), or synced. Not on a fiber. ERR_IO
+// when the log has stood for a second or more: it may be done later, or never.
 enum status chain_wait(struct chain_log *log, uint64_t position, enum chain_level level,
                        struct error *error) MUST_CHECK;
 struct chain_stats {
     uint64_t events, bytes, written_bytes, synced_bytes, syncs, writer_cpu_ns;
+    uint64_t stands;       // how many times the disk made the log stand
+    bool is_standing;      // it does now, or for good
+    char reason[256];      // why; "" when it does not
+    uint64_t standing_ns;  // since when, in time of the monotonic clock
 };
 void chain_log_stats(struct chain_log *log, struct chain_stats *out);
 

@@ -127,11 +127,14 @@ void footer_append(struct buf *out, const struct segment_sum *sum, uint64_t offs
     uint8_t *at = buf_reserve(out, FRAME_HEADER_BYTES + body.size + TRAILER_BYTES);
     memcpy(at + FRAME_HEADER_BYTES, body.data, body.size);
     frame_finish(at, body.size, 0, FRAME_FOOTER, NO_POSITION, sum->end);
-    uint8_t *trailer = at + FRAME_HEADER_BYTES + body.size;
-    put_u64(trailer, offset);
-    memcpy(trailer + 8, trailer_magic, sizeof trailer_magic);
+    trailer_write(at + FRAME_HEADER_BYTES + body.size, offset);
     out->size += FRAME_HEADER_BYTES + body.size + TRAILER_BYTES;
     buf_release(&body);
+}
+
+void trailer_write(uint8_t at[TRAILER_BYTES], uint64_t footer_offset) {
+    put_u64(at, footer_offset);
+    memcpy(at + 8, trailer_magic, sizeof trailer_magic);
 }
 
 bool trailer_read(const uint8_t at[TRAILER_BYTES], uint64_t *footer_offset) {

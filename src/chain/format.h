@@ -117,6 +117,7 @@ struct segment_sum {
 void segment_sum_add_time(struct segment_sum *sum, uint64_t time_ns);
 // Appends footer frame and trailer, for a segment whose batches end at file offset `offset`.
 void footer_append(struct buf *out, const struct segment_sum *sum, uint64_t offset);
+void trailer_write(uint8_t at[TRAILER_BYTES], uint64_t footer_offset);
 // The offset of the footer frame, from the last TRAILER_BYTES of a file; false if they are no
 // trailer.
 bool trailer_read(const uint8_t at[TRAILER_BYTES], uint64_t *footer_offset);

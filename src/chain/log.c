@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opening and closing the log, the registry of chains, and chain_append, the hot path.
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/file.h"
@@ -36,6 +38,8 @@ static struct chain_log *new_log(const struct chain_log_config *config) {
     log->no_sync = config->no_sync;
     log->before_sync = config->before_sync;
     log->before_sync_context = config->before_sync_context;
+    log->is_inline = config->is_inline;
+    log->disk = config->disk != NULL ? config->disk : chain_disk_system();
     log->env = config->env != NULL ? config->env : env_system();
     arena_init(&log->records, UINT64_MAX);
     log->file = -1;
@@ -55,7 +59,7 @@ static struct chain_log *new_log(const struct chain_log_config *config) {
                    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
                    pthread_cond_init(&log->wake_writer, &attributes) == 0 &&
                    pthread_cond_init(&log->wake_sync, NULL) == 0 &&
-                   pthread_cond_init(&log->progress, NULL) == 0;
+                   pthread_cond_init(&log->progress, &attributes) == 0;
     if (!is_good) {
         fatal("cannot create the log's locks");
     }
@@ -122,7 +126,7 @@ enum status chain_log_close(struct chain_log *log, struct error *error) {
     if (log == NULL) {
         return OK;
     }
-    enum status status = log->has_threads ? writer_stop(log, error) : OK;
+    enum status status = log->has_writer ? writer_stop(log, error) : OK;
     free_log(log);
     return status;
 }
@@ -218,8 +222,14 @@ static enum status wait_for_room(struct chain_log *log, uint64_t size, struct er
     for (;;) {
         struct log_buffer *active = log->active;
         uint64_t pending = active->position + active->used - log->synced;
-        if (log->failure.code != OK) {
-            return error_set(error, log->failure.code, "%s", log->failure.message);
+        bool fits = pending <= log->pending_most_bytes &&
+                    (active->used + size <= active->capacity || active->used == BATCH_FRAME_BYTES);
+        if (log->failure.code != OK || !fits) {
+            struct error cause = {0};
+            if (check_standing(log, &cause) != OK) {
+                return error_set(error, cause.code, "%s; %" PRIu64 " bytes wait for it",
+                                 cause.message, pending);
+            }
         }
         if (pending > log->pending_most_bytes) {
             log->flush_now = true;
@@ -233,7 +243,7 @@ static enum status wait_for_room(struct chain_log *log, uint64_t size, struct er
             writer_swap(log);
             continue;
         }
-        (void)pthread_cond_wait(&log->progress, &log->lock);
+        wait_for_progress(log);
     }
 }
 
@@ -397,8 +407,8 @@ enum status chain_wait(struct chain_log *log, uint64_t position, enum chain_leve
         if (reached >= position) {
             break;
         }
-        if (log->failure.code != OK) {
-            status = error_set(error, log->failure.code, "%s", log->failure.message);
+        status = check_standing(log, error);
+        if (status != OK) {
             break;
         }
         if (position > appended_end(log)) {
@@ -410,7 +420,7 @@ enum status chain_wait(struct chain_log *log, uint64_t position, enum chain_leve
             log->flush_now = true;
             (void)pthread_cond_signal(&log->wake_writer);
         }
-        (void)pthread_cond_wait(&log->progress, &log->lock);
+        wait_for_progress(log);
     }
     (void)pthread_mutex_unlock(&log->lock);
     return status;
@@ -423,6 +433,14 @@ void chain_log_stats(struct chain_log *log, struct chain_stats *out) {
                                 .written_bytes = log->written,
                                 .synced_bytes = log->synced,
                                 .syncs = log->sync_count,
-                                .writer_cpu_ns = log->writer_cpu_ns + log->sync_cpu_ns};
+                                .writer_cpu_ns = log->writer_cpu_ns + log->sync_cpu_ns,
+                                .stands = log->stand_count,
+                                .is_standing = log->standing.code != OK,
+                                .standing_ns = log->standing_since_ns};
+    const struct error *cause = log->failure.code != OK ? &log->failure : &log->standing;
+    if (cause->code != OK) {
+        out->is_standing = true;
+        (void)snprintf(out->reason, sizeof out->reason, "%.255s", cause->message);
+    }
     (void)pthread_mutex_unlock(&log->lock);
 }

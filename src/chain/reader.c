@@ -93,7 +93,7 @@ static const uint8_t *window_bytes(struct window *window, uint64_t offset, size_
 
 static enum status window_switch(struct chain_log *log, struct window *window,
                                  const struct log_segment *segment, struct error *error) {
-    if (window->number == segment->number) {
+    if (window->number == segment->number && window->generation == segment->generation) {
         return OK;
     }
     struct buf bytes = window->bytes;
@@ -109,6 +109,7 @@ static enum status window_switch(struct chain_log *log, struct window *window,
     }
     window->file = file;
     window->number = segment->number;
+    window->generation = segment->generation;
     window->start = 0;
     return OK;
 }

@@ -163,9 +163,9 @@ static int open_to_write(struct chain_log *log, uint32_t number, char **path, st
     char name[SEGMENT_NAME_BYTES];
     segment_name(number, name);
     *path = file_join(log->folder, name);
-    int file = open(*path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (file < 0 && errno != ENOENT) {
-        (void)error_set_os(error, errno, "cannot open %s", *path);
+    int file = log->disk->open(log->disk->context, *path);
+    if (file < 0 && file != -ENOENT) {
+        (void)error_set_os(error, -file, "cannot open %s", *path);
     }
     return file;
 }
@@ -178,12 +178,38 @@ static enum status drop_unborn(struct chain_log *log, struct error *error) {
     int file = open_to_write(log, log->scan.number + 1, &path, error);
     if (file >= 0) {
         status = keep_aside(log, file, 0, &kept, error);
-        if (status == OK && unlink(path) != 0) {
-            status = error_set_os(error, errno, "cannot remove %s", path);
+        int reason = status == OK ? log->disk->remove(log->disk->context, path) : 0;
+        if (reason != 0) {
+            status = error_set_os(error, reason, "cannot remove %s", path);
         }
-        close(file);
+        log->disk->close(log->disk->context, file);
     } else if (error->code != OK) {
         status = error->code;
+    }
+    free(path);
+    return status;
+}
+
+// The process before may have ended before what it wrote was synced, or after a sync that failed.
+static enum status settle(struct chain_log *log, int file, struct error *error) {
+    const struct scan *scan = &log->scan;
+    uint64_t from = scan->durable > scan->base ? scan->durable - scan->base : 0;
+    return segment_settle(log, file, SEGMENT_HEADER_BYTES + from, error);
+}
+
+// The last segment was sealed, maybe by a process that was killed before it was synced.
+static enum status settle_sealed(struct chain_log *log, struct error *error) {
+    char *path = NULL;
+    if (log->scan.sum.batches == 0) {
+        return OK;  // nothing of it was read, because it is known to be on the disk, or is empty
+    }
+    int file = open_to_write(log, log->scan.number, &path, error);
+    enum status status = OK;
+    if (file < 0) {
+        status = error_set(error, ERR_IO, "cannot open %s", path);
+    } else {
+        status = settle(log, file, error);
+        log->disk->close(log->disk->context, file);
     }
     free(path);
     return status;
@@ -204,15 +230,19 @@ static enum status seal_last(struct chain_log *log, struct error *error) {
         status = error_set(error, ERR_IO, "cannot open %s", path);
     } else {
         status = scan->has_tail ? keep_aside(log, file, scan->offset, &kept, error) : OK;
+        status = status == OK ? settle(log, file, error) : status;
         // The old tail must be gone for good before a footer stands in its place.
-        if (status == OK && ftruncate(file, (off_t)scan->offset) != 0) {
-            status = error_set_os(error, errno, "cannot trim %s", path);
+        int reason = status == OK ? log->disk->trim(log->disk->context, file, scan->offset) : 0;
+        if (reason == 0 && status == OK && !log->no_sync) {
+            reason = log->disk->sync(log->disk->context, file, true);
+        }
+        if (reason != 0) {
+            status = error_set_os(error, reason, "cannot trim %s", path);
         }
         if (status == OK) {
-            status = segment_seal(file, log->folder, scan->number, &sum, scan->offset, log->no_sync,
-                                  error);
+            status = segment_seal(log, file, scan->number, &sum, scan->offset, error);
         }
-        close(file);
+        log->disk->close(log->disk->context, file);
     }
     free(path);
     memcpy(log->sum.digest, sum.digest, SHA256_BYTES);
@@ -228,7 +258,13 @@ enum status log_repair(struct chain_log *log, struct error *error) {
     if (!scan->is_finished) {
         status = seal_last(log, error);
     } else {
-        status = drop_unborn(log, error);
+        status = settle_sealed(log, error);
+        status = status == OK ? drop_unborn(log, error) : status;
+    }
+    int reason =
+        status == OK && !log->no_sync ? log->disk->sync_folder(log->disk->context, log->folder) : 0;
+    if (reason != 0) {
+        status = error_set_os(error, reason, "cannot sync the folder %s", log->folder);
     }
     log->segment_number = scan->number;
     log->previous_batch = scan->previous_batch;

@@ -174,12 +174,36 @@ static bool exists(const struct scan *scan, uint32_t number) {
     return is_there;
 }
 
+// A live writer whose disk failed goes on with a copy of the segment under the same name.
+static enum status follow_name(struct scan *scan, struct stat *info, struct error *error) {
+    char name[SEGMENT_NAME_BYTES];
+    struct stat named;
+    segment_name(scan->number, name);
+    char *path = file_join(scan->folder, name);
+    bool is_other =
+        lstat(path, &named) == 0 && (named.st_ino != info->st_ino || named.st_dev != info->st_dev);
+    free(path);
+    if (!is_other) {
+        return OK;
+    }
+    int file = segment_open(scan->folder, scan->number, error);
+    if (file < 0) {
+        return file == -2 ? error->code : OK;
+    }
+    close(scan->file);
+    scan->file = file;
+    return fstat(file, info) == 0 ? OK : error_set_os(error, errno, "cannot inspect the file");
+}
+
 // Size of the file, and where its footer is if it is sealed. A live writer trims and seals, so this
 // is asked again whenever more of the file is wanted.
 static enum status refresh_file(struct scan *scan, struct error *error) {
     struct stat info;
     if (fstat(scan->file, &info) != 0) {
         return error_set_os(error, errno, "cannot inspect the file");
+    }
+    if (scan->footer_offset == 0 && follow_name(scan, &info, error) != OK) {
+        return error->code;
     }
     if (!S_ISREG(info.st_mode)) {
         return error_set(error, ERR_DAMAGED, "not a regular file");
@@ -435,6 +459,36 @@ static enum status rest_is_zero(struct scan *scan, uint64_t from, bool *is_zero,
     return status;
 }
 
+// The footer is intact. Behind it belongs a trailer, of which a crash may have left parts: its two
+// words are written one after the other, each maybe in pieces, and go to the disk by sectors.
+static bool is_part_of_trailer(const struct scan *scan, uint64_t at,
+                               const uint8_t found[TRAILER_BYTES]) {
+    enum { SECTOR_BYTES = 512, WORD_BYTES = TRAILER_BYTES / 2 };
+    uint8_t whole[TRAILER_BYTES];
+    size_t border = (size_t)(SECTOR_BYTES - at % SECTOR_BYTES);
+    bool has_ended = false;
+    trailer_write(whole, scan->offset);
+    for (size_t i = 0; i < TRAILER_BYTES; i++) {
+        has_ended = has_ended && i != border && i != WORD_BYTES;
+        has_ended = has_ended || found[i] != whole[i];
+        if (has_ended && found[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum status nothing_but_a_trailer(struct scan *scan, uint64_t at, bool *is_good,
+                                         struct error *error) {
+    uint8_t found[TRAILER_BYTES] = {0};
+    size_t got = 0;
+    enum status status = read_at(scan->file, at, found, sizeof found, &got, error);
+    *is_good = false;
+    return status == OK && is_part_of_trailer(scan, at, found)
+               ? rest_is_zero(scan, at + TRAILER_BYTES, is_good, error)
+               : status;
+}
+
 // No good batch at scan->offset of a segment that is not sealed. The last segment may end here;
 // anything else is damage.
 static enum scan_result no_batch(struct scan *scan, uint64_t offset, const char *problem,
@@ -457,7 +511,10 @@ static enum scan_result no_batch(struct scan *scan, uint64_t offset, const char 
     enum footer_state footer = read_footer(scan, &stated, &end, error);
     if (footer != FOOTER_NONE) {  // sealed, but not trimmed yet
         end -= footer == FOOTER_ALONE ? TRAILER_BYTES : 0;
-        if (rest_is_zero(scan, end, &is_zero, error) != OK) {
+        enum status status = footer == FOOTER_ALONE
+                                 ? nothing_but_a_trailer(scan, end, &is_zero, error)
+                                 : rest_is_zero(scan, end, &is_zero, error);
+        if (status != OK) {
             return failed(scan, error);
         }
         return is_zero ? SCAN_END
@@ -583,6 +640,7 @@ static enum scan_result load_batch(struct scan *scan, struct error *error) {
         return SCAN_DAMAGED;
     }
     begin_batch(scan);
+    scan->durable = batch.durable > scan->durable ? batch.durable : scan->durable;
     scan->previous_batch = scan->position;
     scan->has_previous_batch = true;
     scan->position += size;

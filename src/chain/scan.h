@@ -46,6 +46,7 @@ struct scan {
     // Where the next batch begins.
     uint64_t offset;    // in the file
     uint64_t position;  // in the log
+    uint64_t durable;   // the largest that a batch stated: everything before it was synced
     uint64_t previous_batch;
     bool has_previous_batch;            // it is known
     uint64_t segment_previous;          // previous_batch as it was at `base`

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "chain/chain.h"
+#include "chain/disk.h"
 #include "chain/format.h"
 #include "chain/scan.h"
 
@@ -37,6 +38,7 @@ struct log_buffer {
     uint64_t used;
     uint64_t position;       // of data[0]
     uint64_t opened_ns;      // when its first frame came
+    bool is_framed;          // has its batch frame; only the writer's
     struct segment_sum sum;  // events and times
     // What batch_digest takes: room for the batch frame's body, then a hash per frame, which
     // whoever appends it writes.
@@ -49,6 +51,7 @@ struct log_buffer {
 
 struct log_segment {
     uint32_t number;
+    uint32_t generation;  // counts the files that had this name
     uint64_t base;
 };
 
@@ -62,13 +65,15 @@ struct chain_log {
     uint64_t behind_bytes;  // from here on is_behind
     bool is_read_only;
     bool no_sync;
+    bool is_inline;
+    const struct chain_disk *disk;
     struct env *env;
     enum status (*before_sync)(void *context, struct error *error);  // may be NULL
     void *before_sync_context;
     struct checkpointer *checkpointer;  // keeps the catalogue up; NULL: there is none
     pthread_t writer_thread;
     pthread_t sync_thread;
-    bool has_threads;
+    bool has_writer;  // its threads run, or it is inline
 
     // Guarded by `registry`.
     pthread_mutex_t registry;
@@ -100,9 +105,13 @@ struct chain_log {
     bool is_syncing;         // the syncer uses `file`
     bool is_rolling;         // the writer is about to change `file`
     _Atomic bool is_behind;  // written with `lock` held; relaxed: a hint that orders nothing
-    bool sync_failed;
     bool writer_ended;
-    struct error failure;  // sticky; code OK while all is well
+    bool is_broken;              // the current segment needs a new file: see segment.c
+    struct error standing;       // why nothing is written for now; code OK while all is well
+    uint64_t standing_since_ns;  // by the system's monotonic clock
+    uint64_t retry_ns;           // how long to wait before the next try
+    uint64_t stand_count;
+    struct error failure;  // there is nothing left to try; stays
     struct log_segment *segments;
     uint64_t segment_count;
     uint64_t segment_capacity;
@@ -113,7 +122,9 @@ struct chain_log {
     uint64_t segment_base;
     uint64_t segment_room;  // batches may fill this many bytes of the file
     uint64_t previous_batch;
-    struct segment_sum sum;  // of the segment; sum.digest runs on over segments
+    uint64_t segment_previous;             // previous_batch as it was at segment_base
+    uint8_t segment_digest[SHA256_BYTES];  // digest of the log there
+    struct segment_sum sum;                // of the segment; sum.digest runs on over segments
 };
 
 // ---- registry.c, with `registry` held or before the log is shared ------------------------------
@@ -142,16 +153,53 @@ enum status log_repair(struct chain_log *log, struct error *error) MUST_CHECK;
 
 // ---- writer.c ----------------------------------------------------------------------------------
 
+// How long appends and waits are patient with a log that stands, before they fail.
+#define STAND_PATIENCE_NS UINT64_C(1000000000)
+
 enum status writer_start(struct chain_log *log, struct error *error) MUST_CHECK;
-// Flushes, ends both threads and seals. Returns the sticky failure, if any.
+// Flushes, ends both threads and seals. Returns why it could not, if so.
 enum status writer_stop(struct chain_log *log, struct error *error) MUST_CHECK;
 // With `lock` held and log->full NULL: gives the active buffer to the writer.
 void writer_swap(struct chain_log *log);
+// With `lock` held: tells who waits for progress.
+void note_progress(struct chain_log *log);
+// With `lock` held: waits for progress, or makes some if there are no threads to do it.
+void wait_for_progress(struct chain_log *log);
+// With `lock` held: ERR_IO when the log failed, or has stood for longer than one is patient.
+enum status check_standing(const struct chain_log *log, struct error *error) MUST_CHECK;
+// What the threads do, once, for a log without: writes what there is, syncs what is written. False
+// when there was nothing to do or it could not be done.
+bool writer_step(struct chain_log *log);
+bool sync_step(struct chain_log *log);
+
+// ---- segment.c, for the writer -----------------------------------------------------------------
+
+// Makes the next segment with room for a batch of `size` bytes; log->file is it.
+enum status segment_create(struct chain_log *log, uint64_t size, struct error *error) MUST_CHECK;
+// Ends the current segment: everything in it is on disk afterwards, so that the next one never
+// holds durable events above a gap. On failure the segment is broken, and *is_final says whether
+// that stays. log->file is -1.
+enum status segment_finish(struct chain_log *log, bool *is_final, struct error *error) MUST_CHECK;
+// Puts on disk what events refer to: all those that were appended before this was called. After an
+// error it never will.
+enum status sync_contents(const struct chain_log *log, struct error *error) MUST_CHECK;
+// The current segment's file is not to be used any more.
+void segment_break(struct chain_log *log);
+// Copies what was written to the broken segment into a new file, which takes its place; all of it
+// is synced then. *is_final: there is no use in trying again.
+enum status segment_replace(struct chain_log *log, bool *is_final, struct error *error) MUST_CHECK;
+// Closes the file as it is.
+void segment_abandon(struct chain_log *log);
+// Removes what a crash in the making of a segment left.
+void segment_remove_unfinished(struct chain_log *log);
+// Brings what a file holds from `offset` on to the disk, whatever became of it before: a kill may
+// have left it unsynced, or synced in vain.
+enum status segment_settle(const struct chain_log *log, int file, uint64_t offset,
+                           struct error *error) MUST_CHECK;
 // Writes footer and trailer at `offset`, trims and (unless no_sync) syncs.
-enum status segment_seal(int file, const char *folder, uint32_t number,
-                         const struct segment_sum *sum, uint64_t offset, bool no_sync,
+enum status segment_seal(const struct chain_log *log, int file, uint32_t number,
+                         const struct segment_sum *sum, uint64_t offset,
                          struct error *error) MUST_CHECK;
-enum status folder_sync(const char *folder, struct error *error) MUST_CHECK;
 
 // ---- reader.c ----------------------------------------------------------------------------------
 
@@ -161,6 +209,7 @@ bool find_segment(const struct chain_log *log, uint64_t position, struct log_seg
 // A file window that frames are read through, owned by a reader.
 struct window {
     uint32_t number;  // segment, 0: none open
+    uint32_t generation;
     int file;
     uint64_t start;  // file offset of bytes.data[0]
     uint64_t limit;  // file offset up to which the log is known to be written

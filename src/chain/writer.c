@@ -4,25 +4,22 @@
 // fdatasync back to back while there is something written and not synced: in a thread of its own,
 // because a sync may take far longer than an event may stay unwritten.
 //
-// After a failed write or sync nothing is written or synced any more: the kernel may have dropped
-// the pages, so a later success would prove nothing. The failure stays and every caller gets it.
+// When the disk fails or is full the log *stands*: nothing is acknowledged, both buffers are kept,
+// and the writer tries again until it can go on. A file that could not be synced is never synced
+// again, because the kernel may have dropped its pages, so that a later success would prove
+// nothing: the writer copies the segment into a new file (segment.c).
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/log.h"
-#include "chain/checkpoint.h"
 #include "chain/state.h"
 
-// Sealed segments whose pages stay in the page cache, for readers of recent events.
-enum { CACHED_SEGMENTS = 4 };
+#define RETRY_FIRST_NS UINT64_C(20000000)
+#define RETRY_MOST_NS UINT64_C(1000000000)
 
 static uint64_t thread_cpu_ns(void) {
     struct rusage usage;
@@ -33,179 +30,50 @@ static uint64_t thread_cpu_ns(void) {
            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000U;
 }
 
-// Errno, or 0.
-static int write_at(int file, const void *data, uint64_t size, uint64_t offset) {
-    const uint8_t *at = data;
-    while (size > 0) {
-        ssize_t put = pwrite(file, at, size, (off_t)offset);
-        if (put < 0 && errno == EINTR) {
-            continue;
-        }
-        if (put <= 0) {
-            return put < 0 ? errno : EIO;
-        }
-        at += put;
-        offset += (uint64_t)put;
-        size -= (uint64_t)put;
-    }
-    return 0;
-}
+// ---- standing ----------------------------------------------------------------------------------
 
-// ---- segments ----------------------------------------------------------------------------------
-
-enum status folder_sync(const char *folder, struct error *error) {
-    int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (file < 0 || fsync(file) != 0) {
-        int reason = errno;
-        if (file >= 0) {
-            close(file);
-        }
-        return error_set_os(error, reason, "cannot sync the folder %s", folder);
-    }
-    close(file);
-    return OK;
-}
-
-enum status segment_seal(int file, const char *folder, uint32_t number,
-                         const struct segment_sum *sum, uint64_t offset, bool no_sync,
-                         struct error *error) {
-    struct buf footer = {0};
-    char name[SEGMENT_NAME_BYTES];
-    segment_name(number, name);
-    footer_append(&footer, sum, offset);
-    enum status status = OK;
-    int reason = write_at(file, footer.data, footer.size, offset);
-    if (reason != 0) {
-        status = error_set_os(error, reason, "cannot write the footer of %s/%s", folder, name);
-    } else if (ftruncate(file, (off_t)(offset + footer.size)) != 0) {
-        status = error_set_os(error, errno, "cannot trim %s/%s", folder, name);
-    } else if (!no_sync && fsync(file) != 0) {
-        status = error_set_os(error, errno, "cannot sync %s/%s", folder, name);
-    }
-    buf_release(&footer);
-    return status;
-}
-
-// Creates the next segment with room for a batch of `size` bytes.
-static enum status create_segment(struct chain_log *log, uint64_t size, struct error *error) {
-    uint64_t overhead =
-        SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES + FOOTER_BODY_MOST_BYTES + TRAILER_BYTES;
-    uint64_t room = log->segment_bytes > overhead + size ? log->segment_bytes - overhead : size;
-    struct segment_header header = {.number = log->segment_number + 1, .base = log->written};
-    memcpy(header.digest, log->sum.digest, SHA256_BYTES);
-    uint8_t bytes[SEGMENT_HEADER_BYTES];
-    segment_header_write(bytes, &header);
-    char name[SEGMENT_NAME_BYTES];
-    segment_name(header.number, name);
-    char *path = file_join(log->folder, name);
-    enum status status = OK;
-    int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (file < 0) {
-        status = error_set_os(error, errno, "cannot create the segment %s", path);
-        goto out;
-    }
-    int reason = write_at(file, bytes, sizeof bytes, 0);
-    // Not on every file system; writes then extend the file as they come.
-    if (reason == 0 && fallocate(file, 0, 0, (off_t)(overhead + room)) != 0 &&
-        errno != EOPNOTSUPP && errno != ENOSYS) {
-        reason = errno;
-    }
-    if (reason != 0) {
-        status = error_set_os(error, reason, "cannot make room of %" PRIu64 " bytes for %s",
-                              overhead + room, path);
-    } else if (!log->no_sync) {
-        status = fsync(file) != 0 ? error_set_os(error, errno, "cannot sync %s", path)
-                                  : folder_sync(log->folder, error);
-    }
-    if (status != OK) {
-        close(file);
-        (void)unlink(path);
-        goto out;
-    }
-    log->segment_number = header.number;
-    log->segment_base = header.base;
-    log->segment_room = room;
-    struct segment_sum sum = {0};
-    memcpy(sum.digest, log->sum.digest, SHA256_BYTES);
-    log->sum = sum;
-    (void)pthread_mutex_lock(&log->lock);
-    log->file = file;
-    segments_add(log, header.number, header.base);
-    (void)pthread_mutex_unlock(&log->lock);
-out:
-    free(path);
-    return status;
-}
-
-// The pages of an older segment go back to the kernel, which gives them out again for the next one:
-// a log that fills all memory with its past pays for every page that it touches for the first time
-// (on a virtual machine more than for all the rest of a write). Only advice: failing changes
-// nothing.
-static void uncache_segment(const struct chain_log *log, uint32_t number) {
-    char name[SEGMENT_NAME_BYTES];
-    segment_name(number, name);
-    char *path = file_join(log->folder, name);
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (file >= 0) {
-        (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
-        close(file);
-    }
-    free(path);
-}
-
-// With `lock` held: what is synced has grown, or the log has failed.
-static void note_progress(struct chain_log *log) {
+void note_progress(struct chain_log *log) {
     uint64_t pending = log->active->position + log->active->used - log->synced;
-    if (pending <= log->pending_most_bytes / 2 || log->failure.code != OK) {
+    bool is_easy = pending <= log->pending_most_bytes / 2 && log->standing.code == OK;
+    if (is_easy || log->failure.code != OK) {
         atomic_store_explicit(&log->is_behind, false, memory_order_relaxed);
     }
     (void)pthread_cond_broadcast(&log->progress);
 }
 
-// Puts on disk what events refer to: all those that were appended before this was called.
-static enum status sync_contents(const struct chain_log *log, struct error *error) {
-    return log->before_sync == NULL || log->no_sync
-               ? OK
-               : log->before_sync(log->before_sync_context, error);
+// With `lock` held: what could not be done is tried again, and actors begin no turns until then.
+static void stand(struct chain_log *log, const struct error *cause) {
+    if (log->standing.code == OK) {
+        log->standing = *cause;
+        log->stand_count++;
+        log->standing_since_ns = env_monotonic_ns(env_system());
+        log->retry_ns = RETRY_FIRST_NS;
+        atomic_store_explicit(&log->is_behind, true, memory_order_relaxed);
+        log_line(LOG_ERROR, "the log stands, actors wait: %s; tried again until it can be written",
+                 cause->message);
+    } else {
+        log->standing = *cause;
+        log->retry_ns = log->retry_ns > RETRY_MOST_NS / 2 ? RETRY_MOST_NS : 2 * log->retry_ns;
+    }
+    note_progress(log);
 }
 
-// Ends the current segment: everything in it is on disk afterwards, so that the next one never
-// holds durable events above a gap.
-static enum status finish_segment(struct chain_log *log, struct error *error) {
-    (void)pthread_mutex_lock(&log->lock);
-    log->is_rolling = true;
-    while (log->is_syncing) {
-        (void)pthread_cond_wait(&log->progress, &log->lock);
+// With `lock` held.
+static void go_on(struct chain_log *log) {
+    if (log->standing.code != OK) {
+        uint64_t stood_ns = env_monotonic_ns(env_system()) - log->standing_since_ns;
+        error_clear(&log->standing);
+        log_line(LOG_WARNING, "the log goes on, after %" PRIu64 " ms", stood_ns / 1000000U);
     }
-    enum status status = OK;
-    if (log->failure.code != OK) {
-        status = error_set(error, log->failure.code, "%s", log->failure.message);
+}
+
+// With `lock` held: there is nothing left to try.
+static void fail_log(struct chain_log *log, const struct error *cause) {
+    if (log->failure.code == OK) {
+        log->failure = *cause;
+        log_line(LOG_ERROR, "the log takes no more events: %s", cause->message);
     }
-    int file = log->file;
-    log->file = -1;
-    (void)pthread_mutex_unlock(&log->lock);
-    log->sum.end = log->written;
-    if (status == OK) {
-        status = sync_contents(log, error);
-    }
-    if (status == OK) {
-        status = segment_seal(file, log->folder, log->segment_number, &log->sum,
-                              SEGMENT_HEADER_BYTES + (log->written - log->segment_base),
-                              log->no_sync, error);
-    }
-    close(file);
-    if (log->segment_number > CACHED_SEGMENTS) {
-        uncache_segment(log, log->segment_number - CACHED_SEGMENTS);
-    }
-    (void)pthread_mutex_lock(&log->lock);
-    log->is_rolling = false;
-    log->synced = status == OK ? log->written : log->synced;
     note_progress(log);
-    (void)pthread_mutex_unlock(&log->lock);
-    if (status == OK) {
-        checkpoint_sealed(log, log->segment_number);
-    }
-    return status;
 }
 
 // ---- the writer --------------------------------------------------------------------------------
@@ -219,6 +87,7 @@ void writer_swap(struct chain_log *log) {
     // Relaxed: appenders come to it under the lock.
     atomic_store_explicit(&fresh->filled, BATCH_FRAME_BYTES, memory_order_relaxed);
     fresh->position = taken->position + taken->used;
+    fresh->is_framed = false;
     memset(&fresh->sum, 0, sizeof fresh->sum);
     log->full = taken;
     log->active = fresh;
@@ -226,8 +95,8 @@ void writer_swap(struct chain_log *log) {
     (void)pthread_cond_signal(&log->wake_writer);
 }
 
-static enum status write_batch(struct chain_log *log, struct log_buffer *buffer, uint64_t durable,
-                               struct error *error) {
+// Gives the buffer its batch frame, once: whoever has seen the batch may see it again.
+static void frame_batch(struct chain_log *log, struct log_buffer *buffer, uint64_t durable) {
     // Partner: the release in chain_append. An appender fills for less than a microsecond unless it
     // lost its processor, so giving ours away is the best way to wait.
     while (atomic_load_explicit(&buffer->filled, memory_order_acquire) != buffer->used) {
@@ -238,23 +107,10 @@ static enum status write_batch(struct chain_log *log, struct log_buffer *buffer,
                           .events = (uint32_t)buffer->sum.events,
                           .previous = log->previous_batch};
     batch_write(buffer->data, &batch, buffer->position);
-    enum status status = OK;
-    uint64_t filled = buffer->position - log->segment_base;
-    if (log->file >= 0 && filled + buffer->used > log->segment_room) {
-        status = finish_segment(log, error);
-    }
-    if (status == OK && log->file < 0) {
-        status = create_segment(log, buffer->used, error);
-    }
-    if (status != OK) {
-        return status;
-    }
-    int reason = write_at(log->file, buffer->data, buffer->used,
-                          SEGMENT_HEADER_BYTES + (buffer->position - log->segment_base));
-    if (reason != 0) {
-        return error_set_os(error, reason, "cannot write segment %" PRIu32 " in %s",
-                            log->segment_number, log->folder);
-    }
+    buffer->is_framed = true;
+}
+
+static void sum_up_batch(struct chain_log *log, struct log_buffer *buffer) {
     assert(BATCH_FRAME_BYTES - FRAME_HEADER_BYTES == SHA256_BYTES);
     memcpy(buffer->hashes, buffer->data + FRAME_HEADER_BYTES, SHA256_BYTES);
     batch_digest(log->sum.digest, slice_of(buffer->hashes, (1 + buffer->frames) * SHA256_BYTES));
@@ -268,15 +124,90 @@ static enum status write_batch(struct chain_log *log, struct log_buffer *buffer,
                                 : log->sum.last_time_ns;
     log->sum.events += buffer->sum.events;
     log->previous_batch = buffer->position;
+}
+
+// A write that failed for lack of room may succeed in the same place later.
+static bool is_for_lack_of_room(int reason) {
+    return reason == ENOSPC || reason == EDQUOT || reason == EFBIG;
+}
+
+static enum status write_batch(struct chain_log *log, struct log_buffer *buffer, uint64_t durable,
+                               bool *is_final, struct error *error) {
+    if (!buffer->is_framed) {
+        frame_batch(log, buffer, durable);
+    }
+    enum status status = OK;
+    uint64_t filled = buffer->position - log->segment_base;
+    if (log->file >= 0 && filled + buffer->used > log->segment_room) {
+        status = segment_finish(log, is_final, error);
+    }
+    if (status == OK && log->file < 0) {
+        status = segment_create(log, buffer->used, error);
+    }
+    if (status != OK) {
+        return status;
+    }
+    int reason = disk_write_all(log->disk, log->file, buffer->data, buffer->used,
+                                SEGMENT_HEADER_BYTES + (buffer->position - log->segment_base));
+    if (reason != 0) {
+        if (!is_for_lack_of_room(reason)) {
+            segment_break(log);
+        }
+        return error_set_os(error, reason, "cannot write segment %" PRIu32 " in %s",
+                            log->segment_number, log->folder);
+    }
+    sum_up_batch(log, buffer);
     return OK;
 }
 
-// With `lock` held: sleeps until there is a buffer to write. False at the end.
+// With `lock` held, which is given away meanwhile: does what there is to do, log->full or a new
+// file for a broken segment.
+static void take_step(struct chain_log *log) {
+    struct log_buffer *buffer = log->full;
+    uint64_t durable = log->synced;
+    bool is_broken = log->is_broken;
+    bool is_final = false;
+    struct error error = {0};
+    (void)pthread_mutex_unlock(&log->lock);
+    enum status status = is_broken ? segment_replace(log, &is_final, &error) : OK;
+    if (status == OK && buffer != NULL) {
+        status = write_batch(log, buffer, durable, &is_final, &error);
+    }
+    (void)pthread_mutex_lock(&log->lock);
+    log->writer_cpu_ns = thread_cpu_ns();
+    if (status != OK) {
+        // The buffer stays: it is written later, and readers may still look into it.
+        if (is_final) {
+            fail_log(log, &error);
+        } else {
+            stand(log, &error);
+        }
+        return;
+    }
+    if (buffer != NULL) {
+        log->written = buffer->position + buffer->used;
+        log->synced = log->no_sync ? log->written : log->synced;
+        log->full = NULL;
+    }
+    if (!log->is_broken) {  // the syncer may have found it so meanwhile
+        go_on(log);
+    }
+    (void)pthread_cond_signal(&log->wake_sync);
+    note_progress(log);
+}
+
+static void timed_wait(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t until_ns) {
+    struct timespec deadline = {.tv_sec = (time_t)(until_ns / 1000000000U),
+                                .tv_nsec = (long)(until_ns % 1000000000U)};
+    (void)pthread_cond_timedwait(condition, lock, &deadline);
+}
+
+// With `lock` held: sleeps until there is something to do. False at the end.
 static bool wait_for_work(struct chain_log *log) {
     for (;;) {
         struct log_buffer *active = log->active;
         bool is_empty = active->used == BATCH_FRAME_BYTES;
-        if (log->full != NULL) {
+        if (log->full != NULL || log->is_broken) {
             return true;
         }
         if (is_empty) {
@@ -292,41 +223,30 @@ static bool wait_for_work(struct chain_log *log) {
             writer_swap(log);
             return true;
         }
-        struct timespec deadline = {.tv_sec = (time_t)(due / 1000000000U),
-                                    .tv_nsec = (long)(due % 1000000000U)};
-        (void)pthread_cond_timedwait(&log->wake_writer, &log->lock, &deadline);
+        timed_wait(&log->wake_writer, &log->lock, due);
     }
 }
 
-// With `lock` held.
-static void fail_log(struct chain_log *log, const struct error *cause) {
-    if (log->failure.code == OK) {
-        log->failure = *cause;
-        log_line(LOG_ERROR, "the log takes no more events: %s", cause->message);
+// With `lock` held, when a step failed: waits until it is time for the next try. False when the log
+// is closing and there will be none.
+static bool wait_to_retry(struct chain_log *log) {
+    uint64_t due = env_monotonic_ns(env_system()) + log->retry_ns;
+    bool was_stopping = log->is_stopping;
+    while (!log->is_stopping && env_monotonic_ns(env_system()) < due) {
+        timed_wait(&log->wake_writer, &log->lock, due);
     }
-    note_progress(log);
+    return !was_stopping;
 }
 
 static void *run_writer(void *argument) {
     struct chain_log *log = argument;
     (void)pthread_mutex_lock(&log->lock);
     while (log->failure.code == OK && wait_for_work(log)) {
-        struct log_buffer *buffer = log->full;
-        uint64_t durable = log->synced;
-        struct error error = {0};
-        (void)pthread_mutex_unlock(&log->lock);
-        enum status status = write_batch(log, buffer, durable, &error);
-        (void)pthread_mutex_lock(&log->lock);
-        log->writer_cpu_ns = thread_cpu_ns();
-        if (status != OK) {
-            fail_log(log, &error);  // the buffer stays: readers may still look into it
-            break;
+        take_step(log);
+        if (log->standing.code != OK && log->failure.code == OK && !wait_to_retry(log)) {
+            struct error last = log->standing;
+            fail_log(log, &last);
         }
-        log->written = buffer->position + buffer->used;
-        log->synced = log->no_sync ? log->written : log->synced;
-        log->full = NULL;
-        (void)pthread_cond_signal(&log->wake_sync);
-        note_progress(log);
     }
     log->writer_ended = true;
     (void)pthread_cond_signal(&log->wake_sync);
@@ -336,38 +256,105 @@ static void *run_writer(void *argument) {
 
 // ---- the syncer --------------------------------------------------------------------------------
 
+// With `lock` held: something is written that is not synced, in a file that may be synced.
+static bool has_to_sync(const struct chain_log *log) {
+    return log->written != log->synced && log->file >= 0 && !log->is_rolling && !log->is_broken;
+}
+
+// With `lock` held, which is given away meanwhile.
+static void sync_once(struct chain_log *log) {
+    uint64_t target = log->written;
+    int file = log->file;
+    log->is_syncing = true;
+    (void)pthread_mutex_unlock(&log->lock);
+    struct error error = {0};
+    bool is_final = sync_contents(log, &error) != OK;
+    int reason = is_final ? 0 : log->disk->sync(log->disk->context, file, false);
+    (void)pthread_mutex_lock(&log->lock);
+    log->is_syncing = false;
+    log->sync_cpu_ns = thread_cpu_ns();
+    log->sync_count++;
+    if (is_final) {
+        fail_log(log, &error);
+        (void)pthread_cond_signal(&log->wake_writer);
+    } else if (reason != 0) {
+        (void)error_set_os(&error, reason, "cannot sync a segment in %s", log->folder);
+        log->is_broken = true;
+        stand(log, &error);
+        (void)pthread_cond_signal(&log->wake_writer);
+    } else {
+        log->synced = target;
+    }
+    note_progress(log);
+}
+
 static void *run_sync(void *argument) {
     struct chain_log *log = argument;
     (void)pthread_mutex_lock(&log->lock);
     while (!log->writer_ended && log->failure.code == OK) {
-        if (log->written == log->synced || log->file < 0 || log->is_rolling) {
-            (void)pthread_cond_wait(&log->wake_sync, &log->lock);
-            continue;
-        }
-        uint64_t target = log->written;
-        int file = log->file;
-        log->is_syncing = true;
-        (void)pthread_mutex_unlock(&log->lock);
-        struct error error = {0};
-        enum status status = sync_contents(log, &error);
-        if (status == OK && fdatasync(file) != 0) {
-            status = error_set_os(&error, errno, "cannot sync a segment in %s", log->folder);
-        }
-        (void)pthread_mutex_lock(&log->lock);
-        log->is_syncing = false;
-        log->sync_cpu_ns = thread_cpu_ns();
-        log->sync_count++;
-        if (status != OK) {
-            log->sync_failed = true;
-            fail_log(log, &error);
-            (void)pthread_cond_signal(&log->wake_writer);
+        if (has_to_sync(log)) {
+            sync_once(log);
         } else {
-            log->synced = target;
+            (void)pthread_cond_wait(&log->wake_sync, &log->lock);
         }
-        note_progress(log);
     }
     (void)pthread_mutex_unlock(&log->lock);
     return NULL;
+}
+
+// ---- without threads ---------------------------------------------------------------------------
+
+bool writer_step(struct chain_log *log) {
+    assert(log->is_inline);
+    (void)pthread_mutex_lock(&log->lock);
+    if (log->full == NULL && log->active->used != BATCH_FRAME_BYTES) {
+        writer_swap(log);
+    }
+    bool has_work = log->failure.code == OK && (log->full != NULL || log->is_broken);
+    if (has_work) {
+        take_step(log);
+    }
+    bool is_good = has_work && log->failure.code == OK && log->standing.code == OK;
+    (void)pthread_mutex_unlock(&log->lock);
+    return is_good;
+}
+
+bool sync_step(struct chain_log *log) {
+    assert(log->is_inline);
+    (void)pthread_mutex_lock(&log->lock);
+    bool has_work = log->failure.code == OK && has_to_sync(log);
+    if (has_work) {
+        sync_once(log);
+    }
+    bool is_good = has_work && log->standing.code == OK;
+    (void)pthread_mutex_unlock(&log->lock);
+    return is_good;
+}
+
+void wait_for_progress(struct chain_log *log) {
+    if (log->is_inline) {
+        (void)pthread_mutex_unlock(&log->lock);
+        (void)writer_step(log);
+        (void)sync_step(log);
+        (void)pthread_mutex_lock(&log->lock);
+    } else if (log->standing.code != OK) {
+        timed_wait(&log->progress, &log->lock, log->standing_since_ns + STAND_PATIENCE_NS);
+    } else {
+        (void)pthread_cond_wait(&log->progress, &log->lock);
+    }
+}
+
+enum status check_standing(const struct chain_log *log, struct error *error) {
+    if (log->failure.code != OK) {
+        return error_set(error, log->failure.code, "%s", log->failure.message);
+    }
+    if (log->standing.code == OK) {
+        return OK;
+    }
+    uint64_t now = env_monotonic_ns(env_system());
+    return log->is_inline || now >= log->standing_since_ns + STAND_PATIENCE_NS
+               ? error_set(error, ERR_IO, "the log stands: %s", log->standing.message)
+               : OK;
 }
 
 // ---- starting and stopping ---------------------------------------------------------------------
@@ -385,6 +372,11 @@ enum status writer_start(struct chain_log *log, struct error *error) {
     }
     log->active = &log->buffers[0];
     log->active->position = log->written;
+    segment_remove_unfinished(log);
+    if (log->is_inline) {
+        log->has_writer = true;
+        return OK;
+    }
     int reason = pthread_create(&log->writer_thread, NULL, run_writer, log);
     if (reason != 0) {
         return error_set_os(error, reason, "cannot start the writer");
@@ -400,12 +392,23 @@ enum status writer_start(struct chain_log *log, struct error *error) {
         (void)pthread_join(log->writer_thread, NULL);
         return error_set_os(error, reason, "cannot start the syncer");
     }
-    log->has_threads = true;
+    log->has_writer = true;
     return OK;
 }
 
-enum status writer_stop(struct chain_log *log, struct error *error) {
-    assert(log->has_threads);
+// What the threads left to do.
+static enum status stop_inline(struct chain_log *log) {
+    for (int i = 0; i < 2 && log->failure.code == OK; i++) {
+        while (writer_step(log)) {
+        }
+    }
+    if (log->failure.code == OK && (log->full != NULL || log->is_broken)) {
+        log->failure = log->standing;
+    }
+    return log->failure.code;
+}
+
+static void stop_threads(struct chain_log *log) {
     (void)pthread_mutex_lock(&log->lock);
     log->is_stopping = true;
     (void)pthread_cond_signal(&log->wake_writer);
@@ -414,12 +417,33 @@ enum status writer_stop(struct chain_log *log, struct error *error) {
     if (!log->no_sync) {
         (void)pthread_join(log->sync_thread, NULL);
     }
-    log->has_threads = false;
-    if (log->failure.code != OK) {
-        if (log->file >= 0) {
-            close(log->file);  // unsealed: the next open looks at what reached the disk
-        }
-        return error_set(error, log->failure.code, "%s", log->failure.message);
+}
+
+enum status writer_stop(struct chain_log *log, struct error *error) {
+    assert(log->has_writer);
+    enum status status = OK;
+    if (log->is_inline) {
+        status = stop_inline(log);
+    } else {
+        stop_threads(log);
+        status = log->failure.code;
     }
-    return log->file >= 0 ? finish_segment(log, error) : OK;
+    log->has_writer = false;
+    // The last sync or the seal may fail like any other: then a new file gets one chance.
+    bool is_final = false;
+    for (int i = 0; status == OK && (log->file >= 0 || log->is_broken); i++) {
+        struct error cause = {0};
+        status = log->is_broken ? segment_replace(log, &is_final, &cause) : OK;
+        status = status == OK ? segment_finish(log, &is_final, &cause) : status;
+        if (status != OK && (i == 1 || is_final)) {
+            log->failure = cause;
+        } else {
+            status = OK;
+        }
+    }
+    if (status != OK) {
+        segment_abandon(log);
+        return error_set(error, status, "%s", log->failure.message);
+    }
+    return OK;
 }

@@ -135,7 +135,8 @@ def test_kill_dash_nine_during_load(t):
     t.run("chain", "verify").expect(OK)
 
 
-def test_a_full_disk_is_an_error_and_leaves_a_good_chain(t):
+def start_on_a_small_disk(t):
+    """A node whose log has no room for its first segment: it stands, its actors wait."""
     small = os.path.join(t.folder, "small")
     os.mkdir(small)
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small],
@@ -143,13 +144,34 @@ def test_a_full_disk_is_an_error_and_leaves_a_good_chain(t):
     if mount.returncode != 0:
         raise harness.Skip("mounting a small disk needs root")
     t.mounts.append(small)
-    argv = ["run", harness.example("counter"), "--data", os.path.join(small, "data"), "--id",
-            "counter"]
-    for _ in range(20):
-        argv += ["--request", "x" * 60000]
-    run = t.run(*argv, "--until-idle")
-    check(run.code in (ERROR, harness.REQUEST_FAILED), "it fails", run)
-    check("no space left" in run.err.lower(), "and says why", run)
+    argv = ["run", t.probe(), "--data", os.path.join(small, "data"), "--id", "a", "--quiet"]
+    for number in range(20):
+        argv += ["--request", "echo %d %s" % (number, "x" * 2000)]
+    live = t.start(*argv, "--until-idle")
+    said = live.wait_line("the log stands")
+    check("No space left on device" in said and small in said, "it says why and where", said)
+    return small, live
+
+
+def test_a_full_disk_makes_actors_wait_until_there_is_room(t):
+    small, live = start_on_a_small_disk(t)
+    subprocess.run(["mount", "-o", "remount,size=200m", small], check=True)
+    live.wait_line("the log goes on")
+    run = live.wait().expect(OK)
+    check([line.split(" ")[0] for line in run.out.splitlines()] == [str(n) for n in range(20)],
+          "every request is answered, in order", run)
+    check(run.err.count("the log stands") == 1 and run.err.count("the log goes on") == 1,
+          "it is said once", run)
+    t.run("chain", "verify", "--data", os.path.join(small, "data")).expect(OK)
+
+
+def test_a_node_on_a_full_disk_can_be_ended_and_says_what_it_could_not_write(t):
+    small, live = start_on_a_small_disk(t)
+    live.signal(signal.SIGTERM)
+    run = live.wait()
+    check(run.code in (ERROR, harness.SIGTERM_EXIT), "it ends", run)
+    check("takes no more events" in run.err and "No space left" in run.err, "and says why", run)
+    t.run("chain", "verify", "--data", os.path.join(small, "data")).expect(OK)
 
 
 def test_the_data_folder_is_private(t):

@@ -105,7 +105,7 @@ class Log:
 
     def durable_later(self, data, at):
         """What is broken at `at` cannot be an unfinished write: a later batch was durable, or there
-        is a footer without its trailer, and not only zeros follow."""
+        is a footer, and what follows are not only parts of its trailer and zeros."""
         for hit in re.finditer(re.escape(b"THbatch\x01"), data[at + 25:]):
             start = at + 1 + hit.start()
             try:
@@ -116,7 +116,11 @@ class Log:
                 pass
         try:
             frame = self.frame(data, at, len(data), self.position)
-            return frame[1] == FOOTER and any(data[at + 24 + len(frame[3]):])
+            end = at + 24 + len(frame[3])
+            whole, rest = struct.pack("<Q", at) + b"THsealed", data[end:end + 16].ljust(16, b"\0")
+            cuts = sorted({0, 8, min(-end % 512, 16), 16})  # its words, and the border of a sector
+            parts = [whole[a:b].startswith(rest[a:b].rstrip(b"\0")) for a, b in zip(cuts, cuts[1:])]
+            return frame[1] == FOOTER and not (all(parts) and not any(data[end + 16:]))
         except Bad:
             return False
 
