@@ -326,8 +326,10 @@ static enum scan_result next_segment(struct scan *scan, struct error *error) {
         if (segment_range(scan->folder, &first, &last, error) != OK) {
             return SCAN_FAILED;
         }
-        if (last > scan->number + 1 ||
-            (last == scan->number + 1 && !exists(scan, scan->number + 1))) {
+        if (last > scan->number && exists(scan, scan->number + 1)) {
+            return next_segment(scan, error);  // a live writer has just made it
+        }
+        if (last > scan->number) {
             scan->number++;
             return damaged(scan, 0, "the segment is missing; %08" PRIu32 ".log exists", last);
         }
