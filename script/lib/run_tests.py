@@ -190,6 +190,17 @@ def unit(preset):
             for name in sorted(sources)]
 
 
+# Seeds of the simulation; script/sim runs as many as wanted.
+SIM_SEEDS = {"dev": "300", "release": "1000"}
+
+
+def simulation(preset):
+    if preset not in SIM_SEEDS:
+        return []
+    return [Job("simulation (%s)" % preset,
+                ["build/%s/bin/theater-sim" % preset, "--seeds", SIM_SEEDS[preset]], limit=600)]
+
+
 def shared_tests():
     folder = os.path.join(os.path.dirname(project.ROOT), "shared", "tests")
     folder = os.environ.get("THEATER_SHARED_TESTS", folder)
@@ -351,7 +362,7 @@ def run_groups(groups, quick, totals):
     if "unit" in groups:
         for preset in built:
             heading("unit tests, " + preset)
-            run_all(unit(preset), totals, CPUS)
+            run_all(unit(preset) + simulation(preset), totals, CPUS)
     if "conformance" in groups:
         heading("conformance")
         run_all(conformance(totals, [p for p in built if p != "tsan"]), totals, 1)

@@ -98,6 +98,11 @@ struct actor_config {
     const struct manifest_scheme *schemes;
     size_t scheme_count;
     bool quiet;  // runtime.log goes to the chain only, not to stderr
+    // No thread but the caller's, for a scheduler in its deterministic mode: what actors spawn is
+    // loaded where they ask for it, and code stays in the tier that it has. Functions that wait
+    // (actor_start_root and so on) would wait for ever.
+    bool is_single_threaded;
+    uint32_t steps_in_a_row;  // turns, or parts of turns, before others get their chance; 0: 64
 };
 
 enum status actor_system_new(const struct actor_config *config, struct actor_system **out,

@@ -147,6 +147,9 @@ void loader_start(struct actor_system *system) {
     loader->thread_count = processors <= LOADER_THREADS_LEAST  ? LOADER_THREADS_LEAST
                            : processors >= LOADER_THREADS_MOST ? LOADER_THREADS_MOST
                                                                : (uint32_t)processors;
+    if (system->config.is_single_threaded) {
+        loader->thread_count = 0;
+    }
     for (uint32_t i = 0; i < loader->thread_count; i++) {
         if (pthread_create(&loader->threads[i], NULL, loader_main, system) != 0) {
             fatal("cannot start the loader's threads");
@@ -181,6 +184,13 @@ void loader_release(struct actor_system *system) {
 
 void loader_submit(struct actor_system *system, struct load_job *job) {
     struct loader *loader = &system->loader;
+    if (system->config.is_single_threaded) {
+        if (program_load(system, &job->request, &job->program, &job->error) != OK) {
+            job->program = NULL;
+        }
+        job->done(job);
+        return;
+    }
     struct buf key = {0};
     job->request.is_on_loader = true;
     program_request_key(&job->request, &key);

@@ -59,6 +59,9 @@ static void *optimiser_main(void *argument) {
 }
 
 void optimiser_submit(struct actor_system *system, struct component *component, const char *path) {
+    if (system->config.is_single_threaded) {
+        return;
+    }
     struct optimise_job *job = xcalloc(1, sizeof *job);
     *job = (struct optimise_job){.component = component_ref(component), .path = xstrdup(path)};
     pthread_mutex_lock(&system->program_lock);

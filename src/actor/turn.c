@@ -10,9 +10,7 @@
 #include "actor/internal.h"
 #include "base/log.h"
 
-enum {
-    BATCH_STEPS = 64,  // turns, or parts of turns, before others get their chance
-};
+enum { BATCH_STEPS = 64 };  // unless actor_config.steps_in_a_row says otherwise
 
 // Beyond the guest's own limits: views of arguments and results of one call.
 #define ARENA_EXTRA_BYTES (1024U * 1024U)
@@ -32,6 +30,9 @@ void turn_caches_new(struct actor_system *system) {
     uint32_t slots = sched_slot_count(system->config.sched);
     size_t bytes = slots * sizeof(struct turn_cache);
     system->turn_slots = slots;
+    if (system->config.steps_in_a_row == 0) {
+        system->config.steps_in_a_row = BATCH_STEPS;
+    }
     system->turns = aligned_alloc(_Alignof(struct turn_cache), bytes);
     if (system->turns == NULL) {
         fatal("no memory for %u workers", slots);
@@ -640,12 +641,13 @@ static bool has_nothing_left(const struct actor *actor) {
 
 enum sched_next actor_run(struct sched_task *task) {
     struct actor *actor = CONTAINER_OF(task, struct actor, task);
+    uint32_t most = actor->system->config.steps_in_a_row;
     uint32_t steps = 0;
-    while (steps < BATCH_STEPS && run_step(actor)) {
+    while (steps < most && run_step(actor)) {
         steps++;
     }
     give_spare(actor);
-    if (steps == BATCH_STEPS) {
+    if (steps == most) {
         return SCHED_AGAIN;
     }
     if (has_nothing_left(actor)) {

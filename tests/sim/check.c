@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "codec/cbor.h"
+
+static void must(enum status status, const struct error *error) {
+    if (status != OK) {
+        fatal("%s", error->message);
+    }
+}
+
+typedef void (*event_fn)(void *context, const char *id, const struct chain_event *event);
+
+static void each_event(struct world *world, const char *id, event_fn visit, void *context) {
+    struct error error = {0};
+    struct chain_reader *reader = NULL;
+    must(chain_reader_open(world->log, id, 0, &reader, &error), &error);
+    for (;;) {
+        struct chain_event event;
+        bool more = false;
+        must(chain_reader_next(reader, &event, &more, &error), &error);
+        if (!more) {
+            break;
+        }
+        visit(context, id, &event);
+    }
+    chain_reader_close(reader);
+}
+
+struct ids {
+    char **items;
+    uint64_t count;
+};
+
+static struct ids all_ids(struct world *world) {
+    struct error error = {0};
+    struct ids ids = {0};
+    must(chain_list(world->log, &ids.items, &ids.count, &error), &error);
+    return ids;
+}
+
+static void free_ids(struct ids *ids) {
+    for (uint64_t i = 0; i < ids->count; i++) {
+        free(ids->items[i]);
+    }
+    free(ids->items);
+}
+
+static bool is_type(const struct chain_event *event, const char *type) {
+    return slice_equal_text(event->type, type);
+}
+
+static bool holds(const struct chain_event *event, const char *text) {
+    return memmem(event->data.data, event->data.size, text, strlen(text)) != NULL;
+}
+
+// The value of a key of the event's map.
+static bool find_key(const struct chain_event *event, uint64_t wanted, struct cbor_reader *out) {
+    *out = cbor_reader_of(event->data);
+    uint64_t pairs = 0;
+    if (cbor_read_map(out, &pairs, NULL) != OK) {
+        return false;
+    }
+    for (uint64_t i = 0; i < pairs; i++) {
+        uint64_t key = 0;
+        if (cbor_read_uint(out, &key, NULL) != OK) {
+            return false;
+        }
+        if (key == wanted) {
+            return true;
+        }
+        if (cbor_skip(out, NULL) != OK) {
+            return false;
+        }
+    }
+    return false;
+}
+
+// ---- order
+// ------------------------------------------------------------------------------------
+
+enum { SENDERS_MOST = 256 };
+
+struct order {
+    struct sender {
+        char id[ACTOR_ID_BYTES];
+        uint64_t seq, index;
+    } senders[SENDERS_MOST];
+    uint32_t count;
+};
+
+static struct sender *sender_of(struct order *order, struct slice id) {
+    for (uint32_t i = 0; i < order->count; i++) {
+        if (slice_equal_text(id, order->senders[i].id)) {
+            return &order->senders[i];
+        }
+    }
+    if (order->count == SENDERS_MOST) {
+        fatal("more than %d senders", SENDERS_MOST);
+    }
+    struct sender *sender = &order->senders[order->count++];
+    *sender = (struct sender){0};
+    memcpy(sender->id, id.data, id.size);
+    return sender;
+}
+
+static bool is_message(const struct chain_event *event) {
+    return is_type(event, "handle-send") || is_type(event, "handle-request") ||
+           is_type(event, "handle-channel-open") || is_type(event, "handle-channel-message");
+}
+
+static void check_order(void *context, const char *id, const struct chain_event *event) {
+    struct order *order = context;
+    struct cbor_reader reader;
+    uint64_t items = 0;
+    uint64_t seq = 0;
+    uint64_t index = 0;
+    struct slice from;
+    // What the acceptor of a channel says first is sent by the runtime, with the answer.
+    if (!is_message(event) || !find_key(event, 2, &reader) ||
+        cbor_read_array(&reader, &items, NULL) != OK || items != 3 ||
+        cbor_read_text(&reader, &from, NULL) != OK || cbor_read_uint(&reader, &seq, NULL) != OK ||
+        cbor_read_uint(&reader, &index, NULL) != OK) {
+        return;
+    }
+    struct sender *sender = sender_of(order, from);
+    bool is_later = sender->seq < seq + 1 || (sender->seq == seq + 1 && sender->index < index + 1);
+    if (!is_later) {
+        fatal("actor %s handled number %llu.%llu of %s after %llu.%llu (event %llu)", id,
+              (unsigned long long)seq, (unsigned long long)index, sender->id,
+              (unsigned long long)sender->seq - 1, (unsigned long long)sender->index - 1,
+              (unsigned long long)event->seq);
+    }
+    sender->seq = seq + 1;
+    sender->index = index + 1;
+}
+
+// ---- losses
+// ------------------------------------------------------------------------------------
+
+struct search {
+    const char *text;
+    uint32_t handled;
+    bool may_lose;
+};
+
+static void search_event(void *context, const char *id, const struct chain_event *event) {
+    (void)id;
+    struct search *search = context;
+    struct cbor_reader reader;
+    // A turn that waits has its parameters in the first leg only.
+    search->handled +=
+        is_type(event, "handle-send") && find_key(event, 3, &reader) && holds(event, search->text);
+    // Whoever rests, stops or drops its mailbox loses what is in it, and says so.
+    search->may_lose |= is_type(event, "shutdown") || is_type(event, "restarted") ||
+                        (is_type(event, "crashed") && !holds(event, "restart"));
+}
+
+static bool drops_mailbox(struct world *world, const char *id) {
+    struct actor *actor = actor_find(world->system, slice_text(id));
+    bool drops =
+        actor == NULL || actor->program->manifest->mailbox_on_restart == MANIFEST_MAILBOX_DROP;
+    actor_unref(actor);
+    return drops;
+}
+
+static void check_note(struct world *world, const struct note *note) {
+    struct search search = {.text = note->text};
+    each_event(world, note->target, search_event, &search);
+    bool is_known = note->ask == NULL || note->ask->is_done;
+    bool is_accepted = note->ask == NULL ? note->is_accepted
+                                         : note->ask->is_done && note->ask->status == OK &&
+                                               strcmp(note->ask->reply, "ok") == 0;
+    bool is_refused = note->ask == NULL ? !note->is_accepted
+                                        : note->ask->is_done && note->ask->status == ERR_GUEST;
+    if (search.handled > 1) {
+        fatal("message \"%s\" was handled %u times by %s", note->text, search.handled,
+              note->target);
+    }
+    if (is_known && is_refused && search.handled != 0) {
+        fatal("message \"%s\" to %s was refused, and handled", note->text, note->target);
+    }
+    if (is_accepted && search.handled == 0 && !search.may_lose &&
+        !drops_mailbox(world, note->target)) {
+        fatal("message \"%s\" to %s was accepted, and never handled", note->text, note->target);
+    }
+}
+
+void check_messages(struct world *world, const struct note *notes, uint32_t count) {
+    struct ids ids = all_ids(world);
+    struct order *order = xcalloc(1, sizeof *order);
+    for (uint64_t i = 0; i < ids.count; i++) {
+        *order = (struct order){0};
+        each_event(world, ids.items[i], check_order, order);
+    }
+    free(order);
+    for (uint32_t i = 0; i < count; i++) {
+        bool has_chain = false;
+        for (uint64_t j = 0; j < ids.count; j++) {
+            has_chain |= strcmp(ids.items[j], notes[i].target) == 0;
+        }
+        if (has_chain) {
+            check_note(world, &notes[i]);
+        }
+    }
+    free_ids(&ids);
+}
+
+// ---- ends
+// ------------------------------------------------------------------------------------
+
+struct end {
+    char type[64];
+    char parent[ACTOR_ID_BYTES];
+    uint8_t hash[SHA256_BYTES];
+    uint64_t position;
+    uint64_t crashed_seq;  // of a crash that a restart was promised for; 0: none is open
+};
+
+static void note_end(void *context, const char *id, const struct chain_event *event) {
+    struct end *end = context;
+    struct cbor_reader reader;
+    struct slice parent;
+    size_t size = event->type.size < sizeof end->type - 1 ? event->type.size : sizeof end->type - 1;
+    memcpy(end->type, event->type.data, size);
+    end->type[size] = '\0';
+    memcpy(end->hash, event->hash, SHA256_BYTES);
+    end->position = event->position;
+    if (is_type(event, "spawned") && find_key(event, 2, &reader) &&
+        cbor_read_text(&reader, &parent, NULL) == OK) {
+        memcpy(end->parent, parent.data, parent.size);
+    }
+    bool is_start = is_type(event, "instance-created") || is_type(event, "shutdown") ||
+                    is_type(event, "restarted") || is_type(event, "crashed") ||
+                    is_type(event, "aborted");
+    if (end->crashed_seq != 0 && !is_start) {
+        fatal("actor %s crashed in event %llu, and went on with %s", id,
+              (unsigned long long)end->crashed_seq, end->type);
+    }
+    end->crashed_seq = is_type(event, "crashed") ? event->seq : 0;
+}
+
+void check_ends(struct world *world, uint8_t digest[SHA256_BYTES]) {
+    struct ids ids = all_ids(world);
+    struct end *ends = xcalloc(ids.count + 1, sizeof *ends);
+    struct buf heads = {0};
+    for (uint64_t i = 0; i < ids.count; i++) {
+        each_event(world, ids.items[i], note_end, &ends[i]);
+        if (strcmp(ends[i].type, "shutdown") != 0) {
+            fatal("the last event of actor %s is %s", ids.items[i], ends[i].type);
+        }
+        buf_append(&heads, ends[i].hash, SHA256_BYTES);
+    }
+    for (uint64_t i = 0; i < ids.count; i++) {
+        for (uint64_t j = 0; j < ids.count && ends[i].parent[0] != '\0'; j++) {
+            if (strcmp(ids.items[j], ends[i].parent) == 0 && ends[j].position < ends[i].position) {
+                fatal("actor %s ended before its child %s", ids.items[j], ids.items[i]);
+            }
+        }
+    }
+    sha256(buf_slice(&heads), digest);
+    buf_release(&heads);
+    free(ends);
+    free_ids(&ids);
+}
+
+static void count_type(void *context, const char *id, const struct chain_event *event) {
+    (void)id;
+    struct map *counts = context;
+    uintptr_t before = (uintptr_t)map_remove(counts, event->type);
+    (void)map_add(counts, event->type, (void *)(before + 1));  // NOLINT: a number
+}
+
+void print_events(struct world *world) {
+    struct ids ids = all_ids(world);
+    struct map counts = {0};
+    for (uint64_t i = 0; i < ids.count; i++) {
+        each_event(world, ids.items[i], count_type, &counts);
+    }
+    uint32_t cursor = 0;
+    printf("          %llu chains:", (unsigned long long)ids.count);
+    for (struct map_entry *entry = map_next(&counts, &cursor); entry != NULL;
+         entry = map_next(&counts, &cursor)) {
+        printf(" %.*s %llu", (int)entry->key.size, (const char *)entry->key.data,
+               (unsigned long long)(uintptr_t)entry->value);
+    }
+    printf("\n");
+    map_release(&counts);
+    free_ids(&ids);
+}
+
+void check_files(struct world *world) {
+    struct error error = {0};
+    struct chain_verdict verdict = {0};
+    must(chain_verify(world->log_folder, NULL, &verdict, &error), &error);
+    if (!verdict.is_good) {
+        fatal("chain of %s is not good at event %llu (%s, offset %llu): %s", verdict.actor,
+              (unsigned long long)verdict.seq, verdict.segment, (unsigned long long)verdict.offset,
+              verdict.reason);
+    }
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What must hold of the chains of a world, whatever happened in it. Each check ends the process
+// with a sentence when it does not.
+#ifndef TESTS_SIM_CHECK_H
+#define TESTS_SIM_CHECK_H
+
+#include "world.h"
+
+// A message of its own text, sent by a client or, at a client's wish, by an actor.
+struct note {
+    char text[32];
+    char target[ACTOR_ID_BYTES];
+    struct ask *ask;   // answered "ok" when the sending actor's send was; NULL: sent from outside
+    bool is_accepted;  // from outside
+};
+
+// Of a world at rest whose actors live: whoever sent something and heard no error has its message
+// handled, by an actor that lost none for a reason of its own; nothing is handled twice; messages
+// from one sender to one receiver are handled in the order in which they were sent.
+void check_messages(struct world *world, const struct note *notes, uint32_t count);
+// After the stop: the last event of each chain is its shutdown, and children end before parents.
+// Gives the digest of all heads, in the order of their first events.
+void check_ends(struct world *world, uint8_t digest[SHA256_BYTES]);
+// For those who look on: how many events of which type there are.
+void print_events(struct world *world);
+// After the log was closed: from the files alone.
+void check_files(struct world *world);
+
+#endif

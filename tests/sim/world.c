@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "host/host.h"
+
+#define PROBE SOURCE_FOLDER "/tests/guests/probe/probe.wasm"
+#define HANDLERS                                                             \
+    "\n[[handler]]\ntype = \"supervisor\"\n[[handler]]\ntype = \"timing\"\n" \
+    "[[handler]]\ntype = \"random\"\n"
+// Pauses and timeouts of any length cost nothing here, but a run should get through some of them.
+#define LIMITS                                                              \
+    "[limits]\nmemory_bytes = 2097152\nstate_bytes = 65536\nrequests = 4\n" \
+    "request_timeout_ms = 40\nsend_timeout_ms = 20\nstop_timeout_ms = 30\nchildren = 6\n"
+
+static void must(enum status status, const struct error *error) {
+    if (status != OK) {
+        fatal("%s", error->message);
+    }
+}
+
+// ---- what is made once
+// ----------------------------------------------------------------------------
+
+static const struct {
+    const char *file, *keys, *more_limits;
+} manifests[] = {
+    {"plain.toml", "", ""},
+    {"tight.toml", "", "mailbox_messages = 2\nchannels = 2\n"},
+    {"sleepy.toml", "stateless_instance = true\nhibernate_after_ms = 3\n", ""},
+    {"spare.toml", "stateless_instance = true\nrestart = \"permanent\"\n", ""},
+    {"firm.toml", "restart = \"permanent\"\nrestart_state = \"last\"\n", ""},
+    {"errs.toml", "restart = \"transient\"\non_error = \"crash\"\n", ""},
+    {"drops.toml", "restart = \"permanent\"\nmailbox_on_restart = \"drop\"\n", ""},
+};
+
+static void write_manifest(const struct stage *stage, size_t i) {
+    struct error error = {0};
+    struct buf text = {0};
+    buf_format(
+        &text,
+        "name = \"%s\"\ncomponent = \"probe.wasm\"\n%s[supervision]\nbackoff_initial_ms = 2\n"
+        "backoff_max_ms = 20\nmax_restarts = 4\nwindow_ms = 100\n%s" LIMITS "%s",
+        manifests[i].file, manifests[i].keys, HANDLERS, manifests[i].more_limits);
+    char *path = file_join(stage->folder, manifests[i].file);
+    must(file_write_atomic(path, buf_slice(&text), 0600, &error), &error);
+    free(path);
+    buf_release(&text);
+}
+
+void stage_open(struct stage *stage) {
+    struct error error = {0};
+    // Nothing of it has to be on a disk.
+    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    (void)snprintf(stage->folder, sizeof stage->folder, "%s/theater-sim-XXXXXX", base);
+    if (mkdtemp(stage->folder) == NULL) {
+        fatal("cannot make a folder in %s", base);
+    }
+    struct bytes *component = NULL;
+    must(file_read(PROBE, 1 << 24, &component, &error), &error);
+    char *path = file_join(stage->folder, "probe.wasm");
+    must(file_write_atomic(path, bytes_slice(component), 0600, &error), &error);
+    free(path);
+    bytes_unref(component);
+    for (size_t i = 0; i < COUNT_OF(manifests); i++) {
+        write_manifest(stage, i);
+    }
+    char *code = file_join(stage->folder, "code");
+    must(file_make_folders(code, 0700, &error), &error);
+    struct wasm_compiler_config compiler = {.cache_folder = code};
+    must(wasm_compiler_new(&compiler, &stage->compiler, &error), &error);
+    free(code);
+    wasm_thread_enter();
+}
+
+void stage_close(struct stage *stage) {
+    wasm_thread_leave();
+    wasm_compiler_free(stage->compiler);
+    (void)file_remove_tree(stage->folder, NULL);
+}
+
+// ---- a world
+// --------------------------------------------------------------------------------------
+
+uint32_t chance(struct world *world, uint32_t bound) {
+    // SplitMix64, as the scheduler's own draw.
+    world->random += 0x9e3779b97f4a7c15U;
+    uint64_t z = world->random;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    z ^= z >> 31;
+    return (uint32_t)(((z >> 32) * bound) >> 32);
+}
+
+static void run_blocking(void *context, void (*run)(void *argument), void *argument) {
+    (void)context;
+    run(argument);
+}
+
+static void open_log(struct world *world) {
+    struct error error = {0};
+    struct chain_log_config config = {.folder = world->log_folder,
+                                      .segment_bytes = 1 << 20,
+                                      .buffer_bytes = 1 << 16,
+                                      .no_sync = true,
+                                      .env = &world->env};
+    must(chain_log_open(&config, &world->log, &error), &error);
+}
+
+void world_open(struct world *world, struct stage *stage, uint64_t seed, bool is_verbose) {
+    *world = (struct world){.stage = stage, .random = seed, .is_verbose = is_verbose};
+    env_init_seeded(&world->env, seed, 1700000000000000000U);
+    (void)snprintf(world->log_folder, sizeof world->log_folder, "%s/log", stage->folder);
+    (void)file_remove_tree(world->log_folder, NULL);
+    open_log(world);
+    struct error error = {0};
+    struct sched_config sched = {.deterministic = true,
+                                 .seed = seed * 2654435761U,
+                                 // Few enough that some waits find no stack, in some worlds.
+                                 .stack_limit = chance(world, 4) == 0 ? 8 : 64,
+                                 .env = &world->env};
+    must(sched_new(&sched, &world->sched, &error), &error);
+    struct actor_config config = {
+        .env = &world->env,
+        .sched = world->sched,
+        .log = world->log,
+        .compiler = stage->compiler,
+        .resolve = host_resolve,
+        .resolve_resource = host_resolve_resource,
+        .instance_ended = host_instance_ended,
+        .hibernated = host_hibernated,
+        // Some nodes are always short of memory.
+        .instance_memory_bytes = chance(world, 2) == 0 ? (uint64_t)chance(world, 16) << 18 : 0,
+        .run_blocking = run_blocking,
+        .is_single_threaded = true,
+        .steps_in_a_row = 1 + chance(world, 4),
+        .quiet = true};
+    must(actor_system_new(&config, &world->system, &error), &error);
+}
+
+bool world_step(struct world *world) {
+    world->steps++;
+    return sched_step(world->sched);
+}
+
+void world_settle(struct world *world) {
+    enum { STEPS_MOST = 2000000 };
+    for (uint32_t i = 0; atomic_load(&world->system->busy) != 0; i++) {
+        if (!world_step(world)) {
+            fatal("the node is busy, and nothing can happen any more");
+        }
+        if (i == STEPS_MOST) {
+            fatal("the node does not come to rest");
+        }
+    }
+}
+
+static void forget_asks(struct world *world) {
+    for (uint32_t i = 0; i < world->ask_count; i++) {
+        struct ask *ask = world->asks[i];
+        if (ask->request != NULL) {
+            system_lock(world->system);
+            ask->completion.is_armed = false;
+            request_abandon(ask->request);
+            system_unlock(world->system);
+            request_unref(ask->request);
+        }
+        free(ask);
+    }
+    world->ask_count = 0;
+}
+
+void world_stop(struct world *world) {
+    actor_system_request_stop(world->system);
+    while (actor_system_count(world->system) > 0) {
+        if (!world_step(world)) {
+            fatal("a stop does not end: %llu actors are left",
+                  (unsigned long long)actor_system_count(world->system));
+        }
+    }
+    world_settle(world);
+    uint64_t left = actor_system_instance_bytes(world->system);
+    if (left != 0) {
+        fatal("%llu bytes of instances are left behind", (unsigned long long)left);
+    }
+}
+
+void world_close(struct world *world) {
+    struct error error = {0};
+    forget_asks(world);
+    actor_system_stop(world->system);
+    while (world_step(world)) {
+    }
+    actor_system_free(world->system);
+    sched_free(world->sched);
+    if (world->log != NULL) {
+        must(chain_log_close(world->log, &error), &error);
+        world->log = NULL;
+    }
+}
+
+// ---- what clients do
+// -----------------------------------------------------------------------------------
+
+struct start_wait {
+    struct completion completion;
+    bool is_done;
+};
+
+static void started(struct completion *completion) {
+    CONTAINER_OF(completion, struct start_wait, completion)->is_done = true;
+}
+
+bool world_start(struct world *world, const char *manifest, const char *id) {
+    struct error error = {0};
+    char *path = file_join(world->stage->folder, manifest);
+    struct program_request request = {.manifest = slice_text(path)};
+    struct program *program = NULL;
+    must(program_load(world->system, &request, &program, &error), &error);
+    free(path);
+    struct actor *actor = NULL;
+    enum status status = actor_create(world->system, NULL, program, id,
+                                      program->manifest->initial_state, &actor, &error);
+    program_unref(program);
+    if (status != OK) {
+        return false;
+    }
+    struct start_wait wait = {.completion = {.is_armed = true, .done = started}};
+    system_lock(world->system);
+    list_append(&actor->starters, &wait.completion.node);
+    system_unlock(world->system);
+    actor_control(actor, CONTROL_START);
+    while (!wait.is_done) {
+        if (!world_step(world)) {
+            fatal("actor %s does not start", id);
+        }
+    }
+    bytes_unref(wait.completion.value);
+    actor_unref(actor);
+    return wait.completion.status == OK;
+}
+
+bool world_tell(struct world *world, const char *id, const char *message) {
+    struct error error = {0};
+    return actor_send_from_outside(world->system, id, slice_text(message), &error) == OK;
+}
+
+static void answered(struct completion *completion) {
+    struct ask *ask = CONTAINER_OF(completion, struct ask, completion);
+    struct slice text = bytes_slice(completion->value);
+    ask->is_done = true;
+    ask->status = completion->status;
+    (void)snprintf(ask->reply, sizeof ask->reply, "%.*s", (int)text.size,
+                   text.size > 0 ? (const char *)text.data : "");
+    bytes_unref(completion->value);
+}
+
+// As actor_request_from_outside, without the wait.
+struct ask *world_ask(struct world *world, const char *id, const char *message) {
+    struct actor *target = actor_find(world->system, slice_text(id));
+    struct slice body = slice_text(message);
+    bool is_good = target != NULL && actor_status(target) != ACTOR_CRASHED &&
+                   !atomic_load(&target->stop_requested) && world->ask_count < ASKS_MOST &&
+                   mailbox_reserve(target, body.size);
+    if (!is_good) {
+        actor_unref(target);
+        return NULL;
+    }
+    struct ask *ask = xcalloc(1, sizeof *ask);
+    ask->completion = (struct completion){.is_armed = true, .done = answered};
+    ask->request = request_new(world->system, &ask->completion, NULL);
+    struct message *sent = message_new(MESSAGE_REQUEST, body);
+    sent->is_counted = true;
+    atomic_fetch_add_explicit(&ask->request->references, 1, memory_order_relaxed);
+    sent->request = ask->request;
+    mailbox_push(target, sent);
+    actor_unref(target);
+    world->asks[world->ask_count++] = ask;
+    return ask;
+}
