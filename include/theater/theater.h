@@ -74,6 +74,12 @@ theater_status theater_actor_send(theater_node *node, const char *id, const void
 theater_status theater_actor_request(theater_node *node, const char *id, const void *message,
                                      size_t size, uint64_t timeout_ms, void **reply,
                                      size_t *reply_size, struct theater_error *error);
+/* Stops an actor, its children first, and waits until it is gone. Its parent is told by
+ * handle-child-external-stop, and no policy restarts it. `reason` (NULL: none) is UTF-8 of at most
+ * 1000 bytes and stands in the actor's last event. Each turn in progress has the actor's
+ * limits.stop_timeout_ms to end. */
+theater_status theater_actor_stop(theater_node *node, const char *id, const char *reason,
+                                  struct theater_error *error);
 /* Waits until nothing is left to do for any actor. 1: idle; 0: the time passed first. */
 int theater_node_wait_idle(theater_node *node, uint64_t timeout_ms);
 /* The number of actors that exist. */

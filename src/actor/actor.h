@@ -139,6 +139,14 @@ enum status actor_request_from_outside(struct actor_system *system, const char *
                                        struct slice message, uint64_t timeout_ns,
                                        struct bytes **reply, struct error *error) MUST_CHECK;
 
+// Stops one actor, its children first, and waits until it is gone; its parent hears of it by
+// handle-child-external-stop, and no policy restarts it. `reason` (UTF-8, at most
+// ACTOR_REASON_MOST_BYTES) stands in its last event; NULL: "stopped from outside". How long it
+// takes is for limits.stop_timeout_ms of the actors involved to say.
+enum { ACTOR_REASON_MOST_BYTES = 1000 };
+enum status actor_stop_from_outside(struct actor_system *system, const char *id, const char *reason,
+                                    struct error *error) MUST_CHECK;
+
 // One call of one exported function, by a root actor that exists for it alone: instead of its init,
 // with every host function that the manifest grants. Everything here is borrowed until
 // actor_system_stop, since a call that was given up may still be running.
@@ -236,6 +244,9 @@ void actor_hash(struct actor *self, struct slice content, uint8_t hash[SHA256_BY
 // The text of an error that a function below gave, in full: `error` holds at most
 // ERROR_MESSAGE_MAX bytes of what another actor may have said at length. Borrowed for the turn.
 struct slice actor_error_text(const struct actor *self, const struct error *error);
+// The host call in progress answers with this error. When the turn ends with an error that passes
+// its text on, the parent's handle-child-error hears what kind it was.
+void actor_note_failure(struct actor *self, const struct error *error);
 // A line of the actor's log. Also for actor_instance_ended_fn.
 void actor_log(struct actor *self, struct slice text);
 // The actor ends after this turn; `data` (may be absent) goes to its parent.

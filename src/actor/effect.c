@@ -36,7 +36,9 @@ void effects_hand_over(struct turn *turn) {
             system_unlock(self->system);
             message_free(effect);
         } else if (effect->kind == EFFECT_RESTART_CHILD) {
-            actor_control(effect->target, CONTROL_RESTART);
+            system_lock(self->system);
+            actor_request_down(effect->target, CONTROL_RESTART);
+            system_unlock(self->system);
             message_free(effect);
         } else {
             mailbox_push_kept(effect);

@@ -109,10 +109,14 @@ bool actor_call_end(struct actor *self, const struct value *result) {
     if (self->program->call == NULL) {
         record_call(turn, result);
     }
-    turn->call_name = NULL;
     size_t bytes =
         turn->calls.size + turn->call_secrets.size + turn->call_large.size + turn->denials.size;
-    return bytes <= (turn->leg == 0 ? FIRST_LEG_CALLS_MOST_BYTES : ACTOR_LEG_CALLS_MOST_BYTES);
+    size_t most = turn->leg == 0 ? FIRST_LEG_CALLS_MOST_BYTES : ACTOR_LEG_CALLS_MOST_BYTES;
+    if (bytes > most) {
+        return false;  // the host function traps: it is in progress still
+    }
+    turn->call_name = NULL;
+    return true;
 }
 
 struct slice actor_error_text(const struct actor *self, const struct error *error) {
@@ -125,6 +129,10 @@ struct slice actor_error_text(const struct actor *self, const struct error *erro
         return strcmp(cut.message, error->message) == 0 ? whole : text;
     }
     return text;
+}
+
+void actor_note_failure(struct actor *self, const struct error *error) {
+    self->turn->failure = *error;
 }
 
 struct log_job {

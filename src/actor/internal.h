@@ -209,7 +209,7 @@ struct message {
     uint8_t kind;
     bool is_counted;  // against the mailbox limits
     bool has_body;    // child exit data, optional reply
-    uint8_t status;   // of EFFECT_REPLY: enum status
+    uint8_t status;   // of EFFECT_REPLY and MESSAGE_CHILD_ERROR: enum status
     uint8_t side;     // of messages on a channel: the receiver's
     uint32_t size;    // bytes
     uint8_t body[];
@@ -350,6 +350,7 @@ struct turn {
     struct completion wait;  // lock
     _Atomic bool wait_done;  // release by the finisher, acquire by the worker
     struct sched_timer timer;
+    struct error failure;      // of the last host call that answered with one; OK: none did
     struct bytes *refusal;     // keeps; the whole text of the last wait that failed, or NULL
     uint64_t timer_ns;         // from the end of the leg; 0: no timer
     enum status timer_status;  // OK when the timer is what is waited for
@@ -375,6 +376,7 @@ enum actor_control {
     CONTROL_CRASH = 4,     // a child passed its restart limit
     CONTROL_CHILD = 8,     // a child is gone: look whether the stop can go on
     CONTROL_RESTART = 16,  // the parent asked
+    CONTROL_DOWN = 32,     // a sibling ended: begin anew with it (restart.c)
     CONTROL_IDLE = 64,     // hibernate_after_ms are over: hibernate, if nothing happened
     CONTROL_SPARE = 128,   // memory is short: hibernate, if nothing happens
 };
@@ -411,6 +413,7 @@ struct actor {
     bool has_backoff;       // its timer is armed, and holds a token
     bool is_resumed;        // its chain existed before this run
     bool is_restart_asked;  // the parent waits for the new instance
+    bool is_init_watched;   // the init in progress has waited: stop_timer bounds it
     bool is_stopping;       // owner; the stop has begun
     bool wants_shutdown;    // runtime.shutdown was called
     bool has_exit_data;
@@ -430,6 +433,8 @@ struct actor {
     _Atomic uint32_t channel_count;  // it takes part in, or was not told yet that they are closed
     _Atomic bool is_made;            // actor_create is through: its life may begin
     _Atomic bool stop_requested;     // as CONTROL_STOP, stays set: later waits fail
+    _Atomic bool down_requested;     // the same until the instance was dropped, for a restart
+    _Atomic bool is_init_overdue;    // the same until the init in progress ended
     _Atomic(struct turn *) current;  // as `turn`, for those who want to interrupt it: see turn_end
     atomic_flag state_lock;          // guards `state` against get-child-state
     struct bytes *state;
@@ -450,14 +455,14 @@ struct actor {
     struct list stoppers;        // wait for the end
     struct list room_waiters;
     bool is_external_stop;    // not asked for by its parent
-    const char *stop_reason;  // static text; NULL: ordinary
-    // Restarts by policy that it ruled: of its children, and of a root its own.
-    struct restart_window {
-        uint64_t start_ns;
-        uint64_t restarts;
-    } window, own_window;
+    const char *stop_reason;  // static text, or stop_text; NULL: ordinary
+    char *stop_text;          // keeps
+    // Restarts by policy that it ruled: of its children, and of a root its own. NULL: none.
+    struct restart_window *window, *own_window;
+    struct restart_group *group;    // of its children; NULL: none is restarted with others
+    uint8_t group_part;             // enum restart_part, in its parent's group
     struct sched_timer timer;       // back-off; armed by the owner
-    struct sched_timer stop_timer;  // from the wish to stop to the end of the turn in progress
+    struct sched_timer stop_timer;  // bounds the turn in progress: a stop's last one, or init
     struct actor *next_dead;
 };
 
@@ -519,6 +524,10 @@ struct actor *actor_find(struct actor_system *system, struct slice id);
 void actor_control(struct actor *actor, uint32_t bits);
 static inline enum actor_status actor_status(const struct actor *actor) {
     return (enum actor_status)atomic_load_explicit(&actor->status, memory_order_acquire);
+}
+// Whether the turn in progress is to end soon, so that nothing may wait in it any more.
+static inline bool actor_is_ending(const struct actor *actor) {
+    return atomic_load(&actor->stop_requested) || atomic_load(&actor->down_requested);
 }
 // Gives a copy of a text as bytes.
 struct bytes *text_bytes(const char *format, ...) PRINTF_LIKE(1, 2);
@@ -632,6 +641,51 @@ void gate_wait_for_stack(struct actor *actor, const char *reason);
 // Lock held. It waits no longer.
 void gate_leave(struct actor *actor);
 
+// restart.c
+enum restart_decision { RESTART_AGAIN, RESTART_REST, RESTART_STOP, RESTART_ESCALATE };
+enum restart_end { RESTART_CRASHED, RESTART_LEFT };
+// Lock held. What follows when the actor's instance ended by itself; a restart is counted against
+// the window of whoever rules the actor, and *delay_ns is how long it has to wait.
+enum restart_decision restart_decide(struct actor *actor, enum restart_end end, uint64_t *delay_ns);
+const char *restart_decision_text(enum restart_decision decision);
+// Lock held. Its last instance's children do not count against it any more.
+void restart_forget(struct actor *actor);
+// Owner. Waits before the start; cancelled by restart_cancel_delay, which the lock must not be held
+// for.
+void restart_delay(struct actor *actor, uint64_t delay_ns);
+void restart_cancel_delay(struct actor *actor);
+
+// What an actor is in the restart of several children of its parent.
+enum restart_part {
+    RESTART_NO_PART,
+    RESTART_TO_STOP,   // will be told to go down
+    RESTART_GOING,     // was told, or crashed; its own children end first
+    RESTART_DOWN,      // waits to be started
+    RESTART_STARTING,  // was told to start
+};
+// All of these: lock held.
+// The parent's strategy makes others begin anew with the actor, whose instance is gone: tells them.
+// False: it is restarted alone. `is_due`: without a back-off.
+bool restart_with_group(struct actor *actor, bool is_due);
+// The member's instance and its children are gone.
+void restart_group_down(struct actor *actor);
+// The member's instance is there.
+void restart_group_up(struct actor *actor);
+// The member takes no part any more; it stays a child.
+void restart_group_leave(struct actor *actor);
+// It waited long enough before its start. Of any other but the one that ended: the parent asked.
+void restart_group_is_due(struct actor *actor, bool is_asked);
+// Before a child leaves the tree; and after that, for its parent.
+void restart_group_forget(struct actor *actor);
+void restart_group_go_on(struct actor *parent);
+// The parent's children all stop.
+void restart_group_end(struct actor *parent);
+// Whom a member that waits to be started waits for; NULL: nobody.
+struct actor *restart_group_waits_for(const struct actor *actor);
+// Why the member goes down: the parent's strategy, and the child whose end began it (or NULL).
+const char *restart_group_reason(const struct actor *actor, struct bytes **leader);
+void restart_release(struct actor *actor);
+
 // notice.c
 // A notice that waits outside of the parent's mailbox, of a child that waits with it. Lock.
 struct held_notice {
@@ -642,14 +696,19 @@ struct held_notice {
 static inline bool message_is_notice(const struct message *message) {
     return message->kind >= MESSAGE_CHILD_ERROR && message->kind <= MESSAGE_CHILD_STOP;
 }
+struct notice {
+    enum message_kind kind;
+    enum status status;  // of an error: what kind of error
+    bool has_body;
+    struct slice body;
+};
 // Lock held. Adds a notice about the child to those to be pushed after unlock, if its parent wants
-// such notices; an error may be held instead.
-void notice_add(struct actor *child, enum message_kind kind, bool has_body, struct slice body,
-                struct message **notices);
+// such notices; unless it is the child's last, it may be held instead.
+void notice_add(struct actor *child, const struct notice *notice, struct message **notices);
 // Lock held, at the child's end. Adds the notice that it holds, if any.
 void notice_release(struct actor *child, struct message **notices);
 // Owner: an export returned err.
-void notice_error(struct actor *child, struct slice text);
+void notice_error(struct actor *child, enum status status, struct slice text);
 // After a notice was taken from the parent's mailbox: children that hold one go on.
 void notice_consumed(struct actor *parent, const struct message *notice);
 // On the fiber: ERR_LIMIT when so many notices wait that no new child may live.
@@ -662,6 +721,8 @@ bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_s
 bool record_lifecycle(struct actor *actor, const char *type, struct slice data);
 bool record_spawned(struct actor *actor);
 bool record_reason(struct actor *actor, const char *type, const char *reason);
+// Begins anew by its parent's strategy, with `leader`, whose end began it (NULL: it is gone).
+bool record_restarted(struct actor *actor, const char *strategy, const struct bytes *leader);
 
 // denial.c
 // On the worker: appends the leg's denials. Before the leg's own event, which is the one that its
@@ -712,10 +773,12 @@ enum status actor_create(struct actor_system *system, struct actor *parent, stru
                          struct error *error);
 // Owner, at a turn boundary. Acts on control bits; false: nothing to do.
 bool lifecycle_step(struct actor *actor);
-// Owner: the first turns, instantiation or init, ended.
-void lifecycle_started(struct actor *actor, bool is_good, const char *reason);
+// Owner: the first turns, instantiation or init, ended: OK, or `reason` says why not.
+void lifecycle_started(struct actor *actor, enum status status, const char *reason);
+// Owner: the init in progress waits, and may not do so for ever.
+void lifecycle_watch_init(struct actor *actor);
 // Owner: a turn trapped or broke a limit.
-void lifecycle_crashed(struct actor *actor, const char *reason);
+void lifecycle_crashed(struct actor *actor, enum status status, const char *reason);
 // Owner: a turn ended the actor (actor_exit), which stops when the turn is over.
 void lifecycle_exited(struct actor *actor);
 void lifecycle_set_state(struct actor *actor, struct bytes *state);
@@ -723,7 +786,10 @@ void lifecycle_set_state(struct actor *actor, struct bytes *state);
 void lifecycle_watch_stop(struct actor *actor);
 // Lock not held.
 void authority_unref(struct actor_system *system, struct authority *authority);
-// Lock held.
+// Lock held. `reason` is static text, or NULL.
 void actor_request_stop(struct actor *actor, bool is_external, const char *reason);
+// Lock held. The actor is to drop its instance soon: waits fail, the turn in progress gets its last
+// time. `bit` says what for.
+void actor_request_down(struct actor *actor, uint32_t bit);
 
 #endif

@@ -11,12 +11,7 @@
 #include "base/log.h"
 #include "codec/cbor.h"
 
-// What rules root actors, whose parent is the node.
-static const struct manifest_supervision node_supervision = {.strategy = MANIFEST_ONE_FOR_ONE,
-                                                             .max_restarts = 3,
-                                                             .window_ms = 5000,
-                                                             .backoff_initial_ms = 100,
-                                                             .backoff_max_ms = 10000};
+static const char init_is_overdue[] = "init has not returned within limits.init_timeout_ms";
 
 // ---- creation
 // ------------------------------------------------------------------------------------
@@ -99,6 +94,7 @@ static void tree_add(struct actor *actor, struct actor *parent) {
 static void tree_remove(struct actor *actor) {
     struct actor *parent = actor->parent;
     struct actor **first = parent != NULL ? &parent->first_child : &actor->system->roots;
+    restart_group_forget(actor);
     *(actor->previous_sibling != NULL ? &actor->previous_sibling->next_sibling : first) =
         actor->next_sibling;
     if (actor->next_sibling != NULL) {
@@ -106,6 +102,7 @@ static void tree_remove(struct actor *actor) {
     }
     if (parent != NULL) {
         parent->child_count--;
+        restart_group_go_on(parent);
     }
     actor->parent = NULL;
 }
@@ -290,6 +287,7 @@ static void drop_instance(struct actor *actor) {
 // children.
 static void cut_relations(struct actor *actor, const char *text, struct message **notices) {
     actor->instance_number++;
+    restart_group_end(actor);
     request_fail_delivered(actor, text);
     channel_close_all(actor, notices);
     for (struct actor *child = actor->first_child; child != NULL; child = child->next_sibling) {
@@ -314,10 +312,41 @@ static void stop_timeout(struct sched_timer *timer) {
     system_unlock(actor->system);
 }
 
-void lifecycle_watch_stop(struct actor *actor) {
-    uint64_t limit_ns = actor->program->manifest->limits.stop_timeout_ms * 1000000U;
+static void watch(struct actor *actor, uint64_t limit_ms, sched_timer_fn fn) {
     sched_timer_arm(actor->system->config.sched, &actor->stop_timer,
-                    env_monotonic_ns(actor->system->config.env) + limit_ns, stop_timeout);
+                    env_monotonic_ns(actor->system->config.env) + limit_ms * 1000000U, fn);
+}
+
+void lifecycle_watch_stop(struct actor *actor) {
+    watch(actor, actor->program->manifest->limits.stop_timeout_ms, stop_timeout);
+}
+
+// Lock held. Ends the wait in progress, and those that the turn may still try.
+static void end_waits(struct actor *actor, enum status status, const char *text) {
+    if (actor->waiting != NULL) {
+        completion_finish(actor->waiting, status, text_bytes("%s", text));
+    }
+    if (atomic_load(&actor->current) != NULL) {
+        lifecycle_watch_stop(actor);
+    }
+}
+
+// The init in progress had its time. It goes on as the last turn of an actor that is stopped does.
+static void init_timeout(struct sched_timer *timer) {
+    struct actor *actor = CONTAINER_OF(timer, struct actor, stop_timer);
+    system_lock(actor->system);
+    if (!actor_is_ending(actor)) {
+        atomic_store(&actor->is_init_overdue, true);
+        end_waits(actor, ERR_TIMEOUT, init_is_overdue);
+    }
+    system_unlock(actor->system);
+}
+
+void lifecycle_watch_init(struct actor *actor) {
+    if (!actor->is_init_watched && !actor_is_ending(actor)) {
+        actor->is_init_watched = true;
+        watch(actor, actor->program->manifest->limits.init_timeout_ms, init_timeout);
+    }
 }
 
 void actor_request_stop(struct actor *actor, bool is_external, const char *reason) {
@@ -326,28 +355,21 @@ void actor_request_stop(struct actor *actor, bool is_external, const char *reaso
     }
     actor->is_external_stop = is_external;
     actor->stop_reason = reason;
-    if (actor->waiting != NULL) {
-        completion_finish(actor->waiting, ERR_STOPPING, text_bytes("actor is stopping"));
-    }
-    if (atomic_load(&actor->current) != NULL) {
-        lifecycle_watch_stop(actor);
-    }
+    end_waits(actor, ERR_STOPPING, "actor is stopping");
     actor_control(actor, CONTROL_STOP);
 }
 
-static void cancel_backoff(struct actor *actor) {
-    if (actor->has_backoff) {
-        actor->has_backoff = false;
-        if (sched_timer_cancel(actor->system->config.sched, &actor->timer)) {
-            busy_drop(actor->system, 1);
-        }
+void actor_request_down(struct actor *actor, uint32_t bit) {
+    if (!atomic_exchange(&actor->down_requested, true) && !atomic_load(&actor->stop_requested)) {
+        end_waits(actor, ERR_STOPPING, "actor is stopping");
     }
+    actor_control(actor, bit);
 }
 
 static void begin_stop(struct actor *actor) {
     actor->is_stopping = true;
     atomic_store(&actor->stop_requested, true);
-    cancel_backoff(actor);
+    restart_cancel_delay(actor);
     sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
     system_lock(actor->system);
     if (actor->start_error == NULL) {
@@ -355,6 +377,7 @@ static void begin_stop(struct actor *actor) {
     }
     completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor is stopping");
     request_fail_delivered(actor, "the actor has stopped");
+    restart_group_end(actor);
     for (struct actor *child = actor->first_child; child != NULL; child = child->next_sibling) {
         actor_request_stop(child, false, NULL);
     }
@@ -371,6 +394,14 @@ static void begin_stop_because(struct actor *actor, const char *reason) {
     begin_stop(actor);
 }
 
+// Lock held.
+static void notice_exit(struct actor *actor, struct message **notices) {
+    const struct notice notice = {.kind = MESSAGE_CHILD_EXIT,
+                                  .has_body = actor->has_exit_data,
+                                  .body = bytes_slice(actor->exit_data)};
+    notice_add(actor, &notice, notices);
+}
+
 // The end, when no child is left: its last event of this run is its shutdown.
 static void finish_stop(struct actor *actor) {
     struct actor_system *system = actor->system;
@@ -383,10 +414,9 @@ static void finish_stop(struct actor *actor) {
     system_lock(system);
     cut_relations(actor, "the actor has stopped", &notices);
     if (actor->wants_shutdown) {
-        notice_add(actor, MESSAGE_CHILD_EXIT, actor->has_exit_data, bytes_slice(actor->exit_data),
-                   &notices);
+        notice_exit(actor, &notices);
     } else if (actor->is_external_stop) {
-        notice_add(actor, MESSAGE_CHILD_STOP, false, slice_of(NULL, 0), &notices);
+        notice_add(actor, &(struct notice){.kind = MESSAGE_CHILD_STOP}, &notices);
     }
     notice_release(actor, &notices);
     gate_leave(actor);
@@ -425,76 +455,74 @@ static void finish_stop(struct actor *actor) {
 
 static void start(struct actor *actor) {
     // Also waits for the timer's function, which still wakes this actor.
-    cancel_backoff(actor);
+    restart_cancel_delay(actor);
     if (actor->is_first_start && !record_spawned(actor)) {
-        lifecycle_started(actor, false, cannot_record);
+        lifecycle_started(actor, ERR_IO, cannot_record);
         return;
     }
     actor->has_begun = true;
     turn_instantiate(actor);
 }
 
-void lifecycle_started(struct actor *actor, bool is_good, const char *reason) {
-    actor->is_restart_asked = false;
-    if (is_good) {
-        actor->is_first_start = false;
-        atomic_store(&actor->status, ACTOR_RUNNING);
-        system_lock(actor->system);
-        while (!list_is_empty(&actor->starters)) {
-            completion_finish(LIST_FIRST(&actor->starters, struct completion, node), OK,
-                              bytes_ref(actor->id));
-        }
-        system_unlock(actor->system);
+static void init_is_over(struct actor *actor) {
+    if (actor->is_init_watched) {
+        actor->is_init_watched = false;
+        sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
+        atomic_store(&actor->is_init_overdue, false);
+    }
+}
+
+static void started_well(struct actor *actor) {
+    actor->is_first_start = false;
+    atomic_store(&actor->status, ACTOR_RUNNING);
+    system_lock(actor->system);
+    // Who asked for a restart meanwhile waits for the next start.
+    while (!list_is_empty(&actor->starters) && !atomic_load(&actor->down_requested)) {
+        completion_finish(LIST_FIRST(&actor->starters, struct completion, node), OK,
+                          bytes_ref(actor->id));
+    }
+    restart_group_up(actor);
+    system_unlock(actor->system);
+}
+
+static void started_badly(struct actor *actor, enum status status, const char *reason) {
+    if (actor->is_first_start) {
+        // Whoever started it is told when it is gone, and may then use its id again.
+        actor->start_error = bytes_copy(slice_text(reason));
+        begin_stop_because(actor, "init failed");
         return;
     }
-    if (!actor->is_first_start) {
+    if (!atomic_load(&actor->down_requested)) {
         system_lock(actor->system);
         completion_fail_all(&actor->starters, ERR_GUEST, reason);
         system_unlock(actor->system);
-        lifecycle_crashed(actor, reason);
-        return;
     }
-    // Whoever started it is told when it is gone, and may then use its id again.
-    actor->start_error = bytes_copy(slice_text(reason));
-    begin_stop_because(actor, "init failed");
+    lifecycle_crashed(actor, status, reason);
+}
+
+void lifecycle_started(struct actor *actor, enum status status, const char *reason) {
+    bool is_overdue = atomic_load(&actor->is_init_overdue);
+    actor->is_restart_asked = false;
+    init_is_over(actor);
+    if (status == OK) {
+        started_well(actor);
+    } else if (is_overdue) {
+        struct buf text = {0};
+        buf_format(&text, "%s (%llu ms): %s", init_is_overdue,
+                   (unsigned long long)actor->program->manifest->limits.init_timeout_ms, reason);
+        started_badly(actor, ERR_TIMEOUT, buf_text(&text));
+        buf_release(&text);
+    } else {
+        started_badly(actor, status, reason);
+    }
 }
 
 // ---- crashing and restarting
 // -----------------------------------------------------------------------
 
-static void back_off_over(struct sched_timer *timer) {
-    struct actor *actor = CONTAINER_OF(timer, struct actor, timer);
-    struct actor_system *system = actor->system;
-    actor_control(actor, CONTROL_START);
-    busy_drop(system, 1);
-}
-
-// Exponential from the second restart in a window on, with up to a quarter of jitter.
-static uint64_t back_off_ns(struct actor *actor, const struct manifest_supervision *rules,
-                            uint64_t restarts) {
-    if (restarts == 0) {
-        return 0;
-    }
-    uint64_t delay_ms = rules->backoff_initial_ms;
-    for (uint64_t i = 1; i < restarts && delay_ms < rules->backoff_max_ms; i++) {
-        delay_ms *= 2;
-    }
-    delay_ms = delay_ms < rules->backoff_max_ms ? delay_ms : rules->backoff_max_ms;
-    uint8_t jitter = 0;
-    env_random(actor->system->config.env, &jitter, sizeof jitter);
-    return delay_ms * 1000000U + delay_ms * 1000000U / 4 * jitter / 256;
-}
-
-// A new instance has new children: those of the last one do not count against it.
-static void forget_restarts(struct actor *actor) {
-    system_lock(actor->system);
-    actor->window = (struct restart_window){0};
-    system_unlock(actor->system);
-}
-
-static void restart_after(struct actor *actor, uint64_t delay_ns) {
+// The next instance begins as the manifest says.
+static void prepare_restart(struct actor *actor) {
     const struct manifest *manifest = actor->program->manifest;
-    forget_restarts(actor);
     atomic_store(&actor->status, ACTOR_RESTARTING);
     if (manifest->restart_state == MANIFEST_STATE_INITIAL) {
         lifecycle_set_state(actor, bytes_ref(actor->initial_state));
@@ -502,99 +530,154 @@ static void restart_after(struct actor *actor, uint64_t delay_ns) {
     if (manifest->mailbox_on_restart == MANIFEST_MAILBOX_DROP) {
         mailbox_drain_all(actor, "the actor was restarted");
     }
-    if (delay_ns == 0) {
-        actor_control(actor, CONTROL_START);
-        return;
-    }
-    busy_add(actor->system);
-    actor->has_backoff = true;
-    sched_timer_arm(actor->system->config.sched, &actor->timer,
-                    env_monotonic_ns(actor->system->config.env) + delay_ns, back_off_over);
 }
 
-enum crash_decision { CRASH_RESTART, CRASH_REST, CRASH_STOP, CRASH_ESCALATE };
-
-// Lock held. Counts the restart against the window of whoever rules the actor.
-static enum crash_decision decide(struct actor *actor, uint64_t *restarts,
-                                  const struct manifest_supervision **rules) {
-    struct restart_window *window =
-        actor->parent != NULL ? &actor->parent->window : &actor->own_window;
-    *rules =
-        actor->parent != NULL ? &actor->parent->program->manifest->supervision : &node_supervision;
-    if (actor->program->manifest->restart == MANIFEST_TEMPORARY) {
-        return actor->parent != NULL ? CRASH_REST : CRASH_STOP;
-    }
-    uint64_t now = env_monotonic_ns(actor->system->config.env);
-    if (now - window->start_ns > (*rules)->window_ms * 1000000U) {
-        window->start_ns = now;
-        window->restarts = 0;
-    }
-    if (window->restarts >= (*rules)->max_restarts) {
-        return actor->parent != NULL ? CRASH_ESCALATE : CRASH_STOP;
-    }
-    *restarts = window->restarts++;
-    return CRASH_RESTART;
-}
-
-static bool record_crash(struct actor *actor, const char *reason, enum crash_decision decision) {
-    static const char *const words[] = {"restart", "rest", "stop", "escalate"};
+static bool record_end(struct actor *actor, const char *type, const char *reason,
+                       enum restart_decision decision) {
     struct buf data = {0};
-    cbor_map(&data, 2);
-    cbor_uint(&data, 1);
-    cbor_text_z(&data, reason);
+    cbor_map(&data, reason != NULL ? 2 : 1);
+    if (reason != NULL) {
+        cbor_uint(&data, 1);
+        cbor_text_z(&data, reason);
+    }
     cbor_uint(&data, 2);
-    cbor_text_z(&data, words[decision]);
-    bool good = record_lifecycle(actor, "crashed", buf_slice(&data));
+    cbor_text_z(&data, restart_decision_text(decision));
+    bool good = record_lifecycle(actor, type, buf_slice(&data));
     buf_release(&data);
     return good;
 }
 
-void lifecycle_crashed(struct actor *actor, const char *reason) {
+static bool has_children(struct actor *actor) {
+    system_lock(actor->system);
+    bool has = actor->first_child != NULL;
+    system_unlock(actor->system);
+    return has;
+}
+
+// After its instance went, and after each child since: a member of a group is down with the last.
+static void look_if_down(struct actor *actor) {
+    system_lock(actor->system);
+    if (actor->first_child == NULL && actor_status(actor) == ACTOR_RESTARTING) {
+        restart_group_down(actor);
+    }
+    system_unlock(actor->system);
+}
+
+static void restart(struct actor *actor, uint64_t delay_ns) {
+    prepare_restart(actor);
+    system_lock(actor->system);
+    restart_forget(actor);
+    bool is_with_others = restart_with_group(actor, delay_ns == 0);
+    system_unlock(actor->system);
+    if (is_with_others) {
+        look_if_down(actor);
+    }
+    if (!is_with_others || delay_ns != 0) {
+        restart_delay(actor, delay_ns);
+    }
+}
+
+static void rest(struct actor *actor) {
+    atomic_store(&actor->status, ACTOR_CRASHED);
+    system_lock(actor->system);
+    restart_group_leave(actor);
+    completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor has crashed");
+    system_unlock(actor->system);
+    mailbox_drain_all(actor, "the actor has crashed");
+}
+
+// Lock held.
+static void escalate(struct actor *parent) {
+    actor_control(parent, CONTROL_CRASH);
+    if (parent->waiting != NULL) {
+        completion_finish(parent->waiting, ERR_STOPPING, text_bytes("actor is stopping"));
+    }
+}
+
+// How an instance ended that nobody wanted to end.
+struct ending {
+    enum restart_end kind;
+    enum status status;
+    const char *reason;  // of a crash
+    const char *told;    // those who have to do with it
+};
+
+static const char *reason_of_last_end(const struct actor *actor, bool is_crash) {
+    if (!is_crash) {
+        return "shut down past the restart limit";
+    }
+    return actor->program->manifest->restart == MANIFEST_TEMPORARY
+               ? "crashed"
+               : "crashed past the restart limit";
+}
+
+static void instance_ended(struct actor *actor, const struct ending *ending) {
     struct actor_system *system = actor->system;
+    bool is_crash = ending->kind == RESTART_CRASHED;
+    uint64_t delay_ns = 0;
+    system_lock(system);
+    enum restart_decision decision = restart_decide(actor, ending->kind, &delay_ns);
+    system_unlock(system);
+    if (!record_end(actor, is_crash ? "crashed" : "exited", ending->reason, decision)) {
+        decision = RESTART_STOP;
+    }
+    struct message *notices = NULL;
+    system_lock(system);
+    cut_relations(actor, ending->told, &notices);
+    if (is_crash) {
+        const struct notice notice = {.kind = MESSAGE_CHILD_ERROR,
+                                      .status = ending->status,
+                                      .has_body = true,
+                                      .body = slice_text(ending->reason)};
+        notice_add(actor, &notice, &notices);
+    } else {
+        notice_exit(actor, &notices);
+    }
+    if (decision == RESTART_ESCALATE) {
+        escalate(actor->parent);
+    }
+    system_unlock(system);
+    mailbox_push_all(notices);
+    switch (decision) {
+        case RESTART_AGAIN:
+            restart(actor, delay_ns);
+            break;
+        case RESTART_REST:
+            rest(actor);
+            break;
+        case RESTART_STOP:
+        case RESTART_ESCALATE:
+            begin_stop_because(actor, reason_of_last_end(actor, is_crash));
+            break;
+    }
+}
+
+void lifecycle_crashed(struct actor *actor, enum status status, const char *reason) {
     drop_instance(actor);
-    if (actor->is_stopping || atomic_load(&actor->stop_requested)) {
-        // The stop goes on by itself; the event says how the turn ended.
+    if (actor->is_stopping || actor_is_ending(actor)) {
+        // The stop, or the restart, goes on by itself; the event says how the turn ended.
         (void)record_reason(actor, "aborted", reason);
         return;
     }
-    uint64_t restarts = 0;
-    const struct manifest_supervision *rules = NULL;
-    struct message *notices = NULL;
-    system_lock(system);
-    enum crash_decision decision = decide(actor, &restarts, &rules);
-    system_unlock(system);
-    if (!record_crash(actor, reason, decision)) {
-        decision = CRASH_STOP;
+    if (actor->program->manifest->restart == MANIFEST_PERMANENT) {
+        actor->wants_shutdown = false;
     }
     log_line(LOG_WARNING, "actor %s (%s) crashed: %s", actor_id(actor),
              actor->program->manifest->name, reason);
     struct buf told = {0};
     buf_format(&told, "the actor has crashed: %s", reason);
-    system_lock(system);
-    cut_relations(actor, buf_text(&told), &notices);
-    notice_add(actor, MESSAGE_CHILD_ERROR, true, slice_text(reason), &notices);
-    if (decision == CRASH_ESCALATE) {
-        actor_control(actor->parent, CONTROL_CRASH);
-        if (actor->parent->waiting != NULL) {
-            completion_finish(actor->parent->waiting, ERR_STOPPING,
-                              text_bytes("actor is stopping"));
-        }
-    }
-    system_unlock(system);
+    const struct ending ending = {
+        .kind = RESTART_CRASHED, .status = status, .reason = reason, .told = buf_text(&told)};
+    instance_ended(actor, &ending);
     buf_release(&told);
-    mailbox_push_all(notices);
-    if (decision == CRASH_RESTART) {
-        restart_after(actor, back_off_ns(actor, rules, restarts));
-    } else if (decision == CRASH_REST) {
-        atomic_store(&actor->status, ACTOR_CRASHED);
-        system_lock(system);
-        completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor has crashed");
-        system_unlock(system);
-        mailbox_drain_all(actor, "the actor has crashed");
-    } else {
-        begin_stop_because(actor,
-                           decision == CRASH_STOP ? "crashed" : "crashed past the restart limit");
-    }
+}
+
+// A permanent actor ended itself by runtime.shutdown, which is no reason not to run.
+static void left(struct actor *actor) {
+    drop_instance(actor);
+    actor->wants_shutdown = false;
+    const struct ending ending = {.kind = RESTART_LEFT, .told = "the actor has shut down"};
+    instance_ended(actor, &ending);
 }
 
 void lifecycle_exited(struct actor *actor) {
@@ -603,35 +686,80 @@ void lifecycle_exited(struct actor *actor) {
     drop_instance(actor);
 }
 
-// The parent asked for a fresh start (restart-child), which follows when the children are gone.
-static void restart_now(struct actor *actor) {
+// Somebody else wants a fresh start: what there is of the instance goes, its children first.
+static void begin_anew(struct actor *actor, const char *why) {
     struct message *notices = NULL;
-    cancel_backoff(actor);
+    restart_cancel_delay(actor);
     drop_instance(actor);
-    forget_restarts(actor);
     system_lock(actor->system);
-    cut_relations(actor, "the actor was restarted", &notices);
+    if (actor->wants_shutdown) {
+        notice_exit(actor, &notices);
+    }
+    restart_forget(actor);
+    atomic_store(&actor->down_requested, false);
+    cut_relations(actor, why, &notices);
     system_unlock(actor->system);
+    // Nobody arms it any more.
+    sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
     mailbox_push_all(notices);
+    actor->wants_shutdown = false;
+}
+
+// The parent asked (restart-child). One that is in a group comes with the others, at once.
+static void restart_now(struct actor *actor) {
+    begin_anew(actor, "the actor was restarted");
     lifecycle_set_state(actor, bytes_ref(actor->initial_state));
     atomic_store(&actor->status, ACTOR_RESTARTING);
+    actor->is_restart_asked = true;
     if (!record_reason(actor, "restarted", "restart-child")) {
-        lifecycle_started(actor, false, cannot_record);
+        lifecycle_started(actor, ERR_IO, cannot_record);
         return;
     }
-    actor->is_restart_asked = true;
-    actor->deferred |= CONTROL_START;
+    system_lock(actor->system);
+    bool is_alone = actor->group_part == RESTART_NO_PART;
+    bool starts = is_alone || actor->group_part == RESTART_STARTING;
+    restart_group_is_due(actor, true);
+    system_unlock(actor->system);
+    if (starts) {
+        actor->deferred |= CONTROL_START;
+    }
+}
+
+// A sibling ended, and the parent's strategy wants this one to begin anew too. False: it is late.
+static bool go_down(struct actor *actor) {
+    struct bytes *leader = NULL;
+    bool is_last = actor->program->manifest->restart == MANIFEST_TEMPORARY;
+    system_lock(actor->system);
+    // It may have crashed between the wish and now: then its instance is gone, and it is down or on
+    // its way to a new one, or rests.
+    bool is_late = actor->group_part != RESTART_GOING || actor_status(actor) == ACTOR_CRASHED;
+    const char *strategy = restart_group_reason(actor, &leader);
+    if (is_late) {
+        atomic_store(&actor->down_requested, false);
+        if (actor->group_part == RESTART_GOING) {
+            restart_group_leave(actor);
+        }
+    } else {
+        actor->is_external_stop = is_last;
+    }
+    system_unlock(actor->system);
+    if (is_late) {
+        sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
+    } else if (is_last) {
+        begin_stop_because(actor, strategy);
+    } else {
+        begin_anew(actor, "the actor was restarted");
+        prepare_restart(actor);
+        if (!record_restarted(actor, strategy, leader)) {
+            lifecycle_crashed(actor, ERR_IO, cannot_record);
+        }
+    }
+    bytes_unref(leader);
+    return !is_late;
 }
 
 // ---- at a turn boundary
 // ----------------------------------------------------------------------------
-
-static bool has_children(struct actor *actor) {
-    system_lock(actor->system);
-    bool has = actor->first_child != NULL;
-    system_unlock(actor->system);
-    return has;
-}
 
 // Whether an instance can be made now; if not, the actor is woken when it may be.
 static bool may_start(struct actor *actor) {
@@ -643,6 +771,63 @@ static bool may_start(struct actor *actor) {
     bool is_held =
         !actor->is_restart_asked && atomic_load_explicit(&actor->is_holding, memory_order_acquire);
     return !is_held && !gate_log_is_shut(actor) && turn_reserve(actor);
+}
+
+// Whether it is its turn: a member of a group waits for the others. For its leader the group waits.
+static bool may_start_now(struct actor *actor) {
+    system_lock(actor->system);
+    bool may = actor->group_part == RESTART_NO_PART || actor->group_part == RESTART_STARTING;
+    if (!may) {
+        restart_group_is_due(actor, false);
+    }
+    system_unlock(actor->system);
+    return may;
+}
+
+// Acts on the bits of one that goes on; false: nothing to do.
+static bool act(struct actor *actor, uint32_t bits) {
+    if ((bits & CONTROL_DOWN) != 0) {
+        bool is_down = go_down(actor);
+        look_if_down(actor);
+        bits &= ~(uint32_t)CONTROL_DOWN;
+        if (is_down) {
+            bits &= CONTROL_RESTART;  // what else was wanted of the instance is done with it
+        }
+        if (bits == 0 || actor->is_stopping) {
+            return true;
+        }
+    }
+    // One that is down already, or waits for its back-off, does not crash again.
+    enum actor_status status = actor_status(actor);
+    bool is_up = status == ACTOR_RUNNING;
+    if ((bits & CONTROL_CRASH) != 0 && is_up) {
+        lifecycle_crashed(actor, ERR_INTERNAL, "a child crashed past the restart limit");
+        return true;
+    }
+    if ((bits & CONTROL_RESTART) != 0) {
+        restart_now(actor);
+        look_if_down(actor);
+        return true;
+    }
+    if ((bits & CONTROL_CHILD) != 0) {
+        look_if_down(actor);
+    }
+    // A back-off may have ended while the parent's restart was under way.
+    if ((bits & CONTROL_START) != 0 && !is_up && status != ACTOR_CRASHED) {
+        if (!may_start_now(actor)) {
+            return true;
+        }
+        if (!may_start(actor)) {
+            actor->deferred = CONTROL_START;
+            return false;
+        }
+        start(actor);
+        return true;
+    }
+    if ((bits & (CONTROL_IDLE | CONTROL_SPARE)) != 0) {
+        hibernate_asked(actor, bits);
+    }
+    return bits != 0;
 }
 
 bool lifecycle_step(struct actor *actor) {
@@ -659,7 +844,15 @@ bool lifecycle_step(struct actor *actor) {
     if (actor_status(actor) == ACTOR_STOPPED) {
         return false;
     }
-    bool wants_stop = (bits & CONTROL_STOP) != 0 || actor->wants_shutdown;
+    bool wants_stop = (bits & CONTROL_STOP) != 0 || atomic_load(&actor->stop_requested);
+    if (actor->wants_shutdown && !wants_stop) {
+        bool is_permanent = actor->program->manifest->restart == MANIFEST_PERMANENT;
+        if (is_permanent && actor_status(actor) == ACTOR_RUNNING && !actor_is_ending(actor)) {
+            left(actor);
+            return true;
+        }
+        wants_stop = !is_permanent;
+    }
     if (wants_stop && !actor->is_stopping) {
         begin_stop(actor);
     }
@@ -669,27 +862,5 @@ bool lifecycle_step(struct actor *actor) {
         }
         return false;
     }
-    // One that is down already, or waits for its back-off, does not crash again.
-    bool is_up = actor_status(actor) == ACTOR_RUNNING;
-    if ((bits & CONTROL_CRASH) != 0 && is_up) {
-        lifecycle_crashed(actor, "a child crashed past the restart limit");
-        return true;
-    }
-    if ((bits & CONTROL_RESTART) != 0) {
-        restart_now(actor);
-        return true;
-    }
-    // A back-off may have ended while the parent's restart was under way.
-    if ((bits & CONTROL_START) != 0 && !is_up && actor_status(actor) != ACTOR_CRASHED) {
-        if (!may_start(actor)) {
-            actor->deferred = CONTROL_START;
-            return false;
-        }
-        start(actor);
-        return true;
-    }
-    if ((bits & (CONTROL_IDLE | CONTROL_SPARE)) != 0) {
-        hibernate_asked(actor, bits);
-    }
-    return bits != 0;
+    return act(actor, bits);
 }

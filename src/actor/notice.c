@@ -74,9 +74,10 @@ void notice_release(struct actor *child, struct message **notices) {
     }
 }
 
-void notice_add(struct actor *child, enum message_kind kind, bool has_body, struct slice body,
-                struct message **notices) {
+void notice_add(struct actor *child, const struct notice *notice, struct message **notices) {
     struct actor *parent = child->parent;
+    enum message_kind kind = notice->kind;
+    struct slice body = notice->body;
     if (parent == NULL || !parent->program->exports[kind].is_present ||
         atomic_load(&parent->stop_requested)) {
         return;
@@ -86,23 +87,26 @@ void notice_add(struct actor *child, enum message_kind kind, bool has_body, stru
         body.size = (size_t)most;  // a child's long text is no reason for its parent to crash
     }
     struct message *message = message_new(kind, body);
-    message->has_body = has_body;
+    message->has_body = notice->has_body;
+    message->status = (uint8_t)notice->status;
     message->child = bytes_ref(child->id);
     message->sender = bytes_ref(child->id);
     message->sender_seq = child->head.next_seq - 1;
     message->sender_index = child->event_messages++;
     message->target = actor_ref(parent);
-    bool may_hold = kind == MESSAGE_CHILD_ERROR && child->held == NULL;
+    bool may_hold = !child->is_stopping && child->held == NULL;
     if (!may_hold || !hold(child, parent, message)) {
         add(message, notices);
         notice_release(child, notices);  // in front: it is the older one
     }
 }
 
-void notice_error(struct actor *child, struct slice text) {
+void notice_error(struct actor *child, enum status status, struct slice text) {
     struct message *notices = NULL;
+    const struct notice notice = {
+        .kind = MESSAGE_CHILD_ERROR, .status = status, .has_body = true, .body = text};
     system_lock(child->system);
-    notice_add(child, MESSAGE_CHILD_ERROR, true, text, &notices);
+    notice_add(child, &notice, &notices);
     system_unlock(child->system);
     mailbox_push_all(notices);
 }

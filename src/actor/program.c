@@ -472,11 +472,6 @@ static enum status resolve_resource(void *context, const struct component_resour
 }
 
 static enum status check_policies(const struct manifest *manifest, struct error *error) {
-    if (manifest->supervision.strategy != MANIFEST_ONE_FOR_ONE) {
-        return error_set(error, ERR_UNSUPPORTED,
-                         "%s: supervision.strategy: only \"one-for-one\" is available yet",
-                         manifest->file);
-    }
     if (manifest->durability == MANIFEST_SYNC) {
         return error_set(error, ERR_UNSUPPORTED,
                          "%s: durability: \"sync\" is not available yet; use \"async\"",

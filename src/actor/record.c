@@ -436,6 +436,20 @@ bool record_reason(struct actor *actor, const char *type, const char *reason) {
     return good;
 }
 
+bool record_restarted(struct actor *actor, const char *strategy, const struct bytes *leader) {
+    struct buf data = {0};
+    cbor_map(&data, leader != NULL ? 2 : 1);
+    cbor_uint(&data, 1);
+    cbor_text_z(&data, strategy);
+    if (leader != NULL) {
+        cbor_uint(&data, 2);
+        cbor_text(&data, bytes_slice(leader));
+    }
+    bool good = append(actor, "restarted", buf_slice(&data));
+    buf_release(&data);
+    return good;
+}
+
 bool record_spawned(struct actor *actor) {
     const struct manifest *manifest = actor->program->manifest;
     const struct component *component = component_linked_component(actor->program->linked);

@@ -11,6 +11,7 @@
 
 #include "actor/internal.h"
 #include "base/log.h"
+#include "codec/utf8.h"
 
 struct bytes *text_bytes(const char *format, ...) {
     char text[ERROR_MESSAGE_MAX];
@@ -65,6 +66,8 @@ static void actor_free(struct actor *actor, bool has_workers) {
     free(actor->bare_id);
     bytes_unref(actor->exit_data);
     bytes_unref(actor->start_error);
+    restart_release(actor);
+    free(actor->stop_text);
     bytes_unref(actor->id);
     authority_unref(actor->system, actor->authority);
     program_unref(actor->program);
@@ -346,6 +349,38 @@ enum status actor_start_root(struct actor_system *system, const struct actor_sta
         status = start_program(system, program, start->id, UINT64_MAX, id, error);
         program_unref(program);
     }
+    return status;
+}
+
+// Lock held. Asks the actor to stop for the caller's own reason, which it keeps.
+static void request_stop_because(struct actor *actor, const char *reason) {
+    if (!atomic_load(&actor->stop_requested)) {
+        actor->stop_text = xstrdup(reason);
+        actor_request_stop(actor, true, actor->stop_text);
+    }
+}
+
+enum status actor_stop_from_outside(struct actor_system *system, const char *id, const char *reason,
+                                    struct error *error) {
+    reason = reason != NULL ? reason : "stopped from outside";
+    if (strlen(reason) > ACTOR_REASON_MOST_BYTES || !utf8_is_valid(slice_text(reason))) {
+        return error_set(error, ERR_INVALID, "the reason must be UTF-8 of at most %d bytes",
+                         ACTOR_REASON_MOST_BYTES);
+    }
+    struct outside_wait wait;
+    outside_init(&wait, system);
+    system_lock(system);
+    struct actor *actor = map_get(&system->actors, slice_text(id));
+    if (actor == NULL) {
+        system_unlock(system);
+        return error_set(error, ERR_NOT_FOUND, "no such actor: %s", id);
+    }
+    list_append(&actor->stoppers, &wait.completion.node);
+    request_stop_because(actor, reason);
+    struct bytes *nothing = NULL;
+    enum status status = outside_wait(&wait, UINT64_MAX, &nothing, error);
+    system_unlock(system);
+    bytes_unref(nothing);
     return status;
 }
 

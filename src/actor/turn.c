@@ -164,7 +164,7 @@ static void turn_end(struct turn *turn) {
     // Whoever stops the actor may be looking at the turn, under the lock, to interrupt it.
     // Sequentially consistent with actor_request_stop: whoever is not seen here sees no turn.
     atomic_store(&actor->current, NULL);
-    if (atomic_load(&actor->stop_requested)) {
+    if (actor_is_ending(actor) || actor->is_init_watched) {
         system_lock(actor->system);
         system_unlock(actor->system);
     }
@@ -235,10 +235,23 @@ static bool breaks_limit(struct turn *turn, const struct value *state) {
     return false;
 }
 
+// What kind of error the trap was. One that the canonical ABI raises, outside of host functions, is
+// for values that are not of their types.
+static enum status trap_status(const struct turn *turn) {
+    if (turn->error.code != ERR_TRAP) {
+        return turn->error.code;
+    }
+    if (turn->context.trap == WASM_TRAP_DEADLINE) {
+        return ERR_TIMEOUT;
+    }
+    return turn->context.trap == WASM_TRAP_HOST && turn->call_name == NULL ? ERR_INVALID : ERR_TRAP;
+}
+
 static void finish_trapped(struct turn *turn) {
     struct actor *actor = turn->actor;
     char reason[ERROR_MESSAGE_MAX];
     memcpy(reason, turn->error.message, sizeof reason);
+    enum status status = trap_status(turn);
     bool is_starting = turn->kind == EXPORT_INIT && !turn->is_waking;
     bool is_exit = turn->is_exit;
     if (record_leg(turn, LEG_TRAP, NULL)) {
@@ -255,17 +268,28 @@ static void finish_trapped(struct turn *turn) {
         if (is_exit) {
             actor->wants_shutdown = false;
         }
-        lifecycle_started(actor, false, reason);
+        lifecycle_started(actor, status, reason);
     } else if (is_exit) {
         lifecycle_exited(actor);
     } else {
-        lifecycle_crashed(actor, reason);
+        lifecycle_crashed(actor, status, reason);
     }
 }
 
 static bool is_state(const struct actor *actor, const struct value *content) {
     return actor->state != NULL &&
            slice_equal(bytes_slice(actor->state), slice_of(content->bytes, content->count));
+}
+
+// What kind of error the export returned: that of a host call in the same turn whose text it passes
+// on, else one of its own.
+static enum status error_status(const struct turn *turn) {
+    const struct error *failure = &turn->failure;
+    const struct value *text = turn->result.items;
+    bool is_passed_on =
+        failure->code != OK && failure->message[0] != '\0' &&
+        memmem(text->bytes, text->count, failure->message, strlen(failure->message)) != NULL;
+    return is_passed_on ? failure->code : ERR_GUEST;
 }
 
 enum leg_outcome turn_judge(struct turn *turn, struct bytes **state) {
@@ -302,9 +326,9 @@ static void finish_returned(struct turn *turn) {
         }
         turn_end(turn);
         if (is_init) {
-            lifecycle_started(actor, false, cannot_record);
+            lifecycle_started(actor, ERR_IO, cannot_record);
         } else {
-            lifecycle_crashed(actor, cannot_record);
+            lifecycle_crashed(actor, ERR_IO, cannot_record);
         }
         return;
     }
@@ -320,22 +344,24 @@ static void finish_returned(struct turn *turn) {
         if (!is_ok) {
             buf_append(&text, turn->result.items->bytes, turn->result.items->count);
         }
+        enum status status = is_ok ? OK : error_status(turn);
         turn_end(turn);
-        lifecycle_started(actor, is_ok, buf_text(&text));
+        lifecycle_started(actor, status, buf_text(&text));
         buf_release(&text);
         return;
     }
     if (!is_ok) {
         struct bytes *text =
             bytes_copy(slice_of(turn->result.items->bytes, turn->result.items->count));
+        enum status status = error_status(turn);
         turn_end(turn);
         if (actor->program->manifest->on_error == MANIFEST_ON_ERROR_CRASH) {
             struct buf reason = {0};
             buf_append_slice(&reason, bytes_slice(text));
-            lifecycle_crashed(actor, buf_text(&reason));
+            lifecycle_crashed(actor, status, buf_text(&reason));
             buf_release(&reason);
         } else {
-            notice_error(actor, bytes_slice(text));
+            notice_error(actor, status, bytes_slice(text));
         }
         bytes_unref(text);
         return;
@@ -350,7 +376,7 @@ static void finish_call(struct turn *turn) {
     call->returned(call->context, &turn->result);
     effects_hand_over(turn);
     turn_end(turn);
-    lifecycle_started(actor, true, NULL);
+    lifecycle_started(actor, OK, NULL);
 }
 
 static void finish_instantiation(struct turn *turn) {
@@ -371,9 +397,9 @@ static void finish_instantiation(struct turn *turn) {
     if (recorded && !is_waking) {
         turn_init(actor);
     } else if (!recorded && is_waking) {
-        lifecycle_crashed(actor, cannot_record);
+        lifecycle_crashed(actor, ERR_IO, cannot_record);
     } else if (!recorded) {
-        lifecycle_started(actor, false, cannot_record);
+        lifecycle_started(actor, ERR_IO, cannot_record);
     }
 }
 
@@ -406,6 +432,9 @@ static void turn_go(struct turn *turn) {
             system_unlock(turn->actor->system);
         }
         turn->leg++;
+        if (turn->kind == EXPORT_INIT && turn->actor->program->call == NULL) {
+            lifecycle_watch_init(turn->actor);
+        }
         if (turn->timer_ns != 0 && !atomic_load_explicit(&turn->wait_done, memory_order_acquire)) {
             struct actor_system *system = turn->actor->system;
             uint64_t due = env_monotonic_ns(system->config.env) + turn->timer_ns;
@@ -440,6 +469,33 @@ struct value turn_option(struct turn *turn, size_t slot, bool is_some, struct sl
     turn->option_item[slot] = text_value(content);
     return (struct value){.items = is_some ? &turn->option_item[slot] : NULL,
                           .which = is_some ? 1 : 0};
+}
+
+// wit-error-type: the cases that errors of ours map to.
+enum error_type {
+    ERROR_OPERATION_TIMEOUT,
+    ERROR_CHANNEL_CLOSED,
+    ERROR_SHUTTING_DOWN,
+    ERROR_FUNCTION_NOT_FOUND,
+    ERROR_TYPE_MISMATCH,
+    ERROR_OTHER,  // internal
+};
+
+static enum error_type error_type_of(enum status status) {
+    switch ((int)status) {
+        case ERR_TIMEOUT:
+            return ERROR_OPERATION_TIMEOUT;
+        case ERR_CLOSED:
+            return ERROR_CHANNEL_CLOSED;
+        case ERR_STOPPING:
+            return ERROR_SHUTTING_DOWN;
+        case ERR_UNSUPPORTED:
+            return ERROR_FUNCTION_NOT_FOUND;
+        case ERR_INVALID:
+            return ERROR_TYPE_MISMATCH;
+        default:
+            return ERROR_OTHER;
+    }
 }
 
 // Fills args: the state, and the tuple of the export's parameters.
@@ -477,8 +533,8 @@ static void fill_arguments(struct turn *turn) {
             tuple[0] = text_value(slice_text(message->channel->id));
             break;
         case EXPORT_CHILD_ERROR:
-            // wit-actor-error: {error-type: internal, data: some(text)}
-            turn->record[0] = (struct value){.which = 5};
+            // wit-actor-error: {error-type, data: some(text)}
+            turn->record[0] = (struct value){.which = error_type_of((enum status)message->status)};
             turn->record[1] = turn_option(turn, 1, true, message_body(message));
             tuple[0] = text_value(bytes_slice(message->child));
             tuple[1] = (struct value){.items = turn->record, .count = 2};
@@ -527,6 +583,7 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     turn->outbox_end = &turn->outbox;
     turn->error.code = OK;
     turn->error.message[0] = '\0';
+    turn->failure.code = OK;
     turn->call_name = NULL;
     turn->call_waited = false;
     turn->is_delivered = false;
@@ -541,7 +598,7 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     actor->turn = turn;
     // Sequentially consistent with actor_request_stop: it sees the turn, or we see it.
     atomic_store(&actor->current, turn);
-    if (atomic_load(&actor->stop_requested)) {
+    if (actor_is_ending(actor)) {
         lifecycle_watch_stop(actor);
     }
     if (!is_instantiation && actor->program->call == NULL) {
@@ -612,7 +669,7 @@ static bool run_step(struct actor *actor) {
     }
     if (turn != NULL) {
         if (!atomic_load_explicit(&turn->wait_done, memory_order_acquire) ||
-            (!atomic_load(&actor->stop_requested) && gate_log_is_shut(actor))) {
+            (!actor_is_ending(actor) && gate_log_is_shut(actor))) {
             return false;
         }
         turn_resume(turn);

@@ -24,9 +24,14 @@ struct completion *turn_prepare_wait(struct turn *turn) {
     return &turn->wait;
 }
 
-// Lock held. Whom the actor waits for; NULL: for nobody. One that holds a notice waits for its
-// parent, unless the parent waits for its restart.
+// Lock held. Whom the actor waits for; NULL: for nobody. One that is to be restarted after a
+// sibling waits for that. One that holds a notice waits for its parent, unless the parent waits for
+// its restart.
 static struct actor *waits_for(const struct actor *actor) {
+    struct actor *sibling = restart_group_waits_for(actor);
+    if (actor->waits_for == NULL && sibling != NULL) {
+        return sibling;
+    }
     if (actor->waits_for == NULL && actor->held != NULL && actor->starters.first == NULL) {
         return actor->parent;
     }
@@ -77,8 +82,10 @@ enum status turn_wait(struct turn *turn, struct actor *edge, struct message *eff
     // Relaxed: a bound on memory that orders nothing.
     uint32_t parked = atomic_fetch_add_explicit(&self->system->parked, 1, memory_order_relaxed);
     bool must_crash = (atomic_load(&self->control) & CONTROL_CRASH) != 0;
-    if (atomic_load(&self->stop_requested) || must_crash) {
+    if (actor_is_ending(self) || must_crash) {
         status = error_set(error, ERR_STOPPING, "actor is stopping");
+    } else if (atomic_load(&self->is_init_overdue)) {
+        status = error_set(error, ERR_TIMEOUT, "init has had its time (limits.init_timeout_ms)");
     } else if (parked >= self->system->parked_most) {
         status = error_set(error, ERR_LIMIT, "too many actors wait at once (%u)", parked);
     } else if (edge != NULL && would_close_cycle(self, edge, error)) {

@@ -149,6 +149,7 @@ bool host_ok_bytes(struct component_call *call, struct slice content, struct val
 bool host_fail(struct component_call *call, const struct error *error, struct value *result) {
     struct value *text = host_alloc(call, 1, sizeof *text);
     struct slice message = actor_error_text(host_self(call), error);
+    actor_note_failure(host_self(call), error);
     // A text that quotes the guest may have been cut within a character.
     message.size = utf8_valid_prefix(message);
     if (text == NULL || !host_copy(call, message, text)) {

@@ -98,8 +98,8 @@ static const struct field top_fields[] = {
      .fallback = MANIFEST_TEMPORARY,
      .choices = {"permanent", "transient", "temporary"},
      .about =
-         "Whether its supervisor restarts it: always, after a crash, never. An actor that ends "
-         "itself with `shutdown` is not restarted yet, whatever stands here."},
+         "Whether its supervisor restarts it: always, also when it ended itself with `shutdown`; "
+         "after a crash; never."},
     {.key = "restart_state",
      .kind = FIELD_CHOICE,
      TOP(restart_state),
@@ -132,7 +132,8 @@ static const struct field supervision_fields[] = {
      .kind = FIELD_CHOICE,
      TOP(supervision.strategy),
      .choices = {"one-for-one", "one-for-all", "rest-for-one"},
-     .about = "Which children are restarted when one crashes."},
+     .about = "Which children are restarted when one is: that one, all, or that one and those "
+              "started after it."},
     {.key = "max_restarts",
      .kind = FIELD_NUMBER,
      TOP(supervision.max_restarts),
@@ -233,6 +234,12 @@ static const struct field limits_fields[] = {
      RANGE(0, YEAR_MS),
      .fallback = 5000,
      .about = "How long a turn may go on once the actor is stopping."},
+    {.key = "init_timeout_ms",
+     .kind = FIELD_NUMBER,
+     TOP(limits.init_timeout_ms),
+     RANGE(1, YEAR_MS),
+     .fallback = 300000,
+     .about = "How long `init` may take that waits for something."},
     {.key = "turn_cpu_ms",
      .kind = FIELD_NUMBER,
      TOP(limits.turn_cpu_ms),

@@ -64,6 +64,7 @@ struct manifest_limits {
     uint64_t request_timeout_ms;  // 300000
     uint64_t send_timeout_ms;     // 5000
     uint64_t stop_timeout_ms;     // 5000
+    uint64_t init_timeout_ms;     // 300000
     uint64_t turn_cpu_ms;         // 10000
     uint64_t chain_bytes;         // 0 = no limit
     enum manifest_on_full on_full;

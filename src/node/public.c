@@ -109,6 +109,13 @@ theater_status theater_actor_send(theater_node *node, const char *id, const void
     return report(status, &reason, error);
 }
 
+theater_status theater_actor_stop(theater_node *node, const char *id, const char *why,
+                                  struct theater_error *error) {
+    struct error reason = {0};
+    enum status status = actor_stop_from_outside(node_actors(node->node), id, why, &reason);
+    return report(status, &reason, error);
+}
+
 theater_status theater_actor_request(theater_node *node, const char *id, const void *message,
                                      size_t size, uint64_t timeout_ms, void **reply,
                                      size_t *reply_size, struct theater_error *error) {

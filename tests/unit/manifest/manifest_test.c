@@ -43,6 +43,7 @@ TEST(defaults_are_those_of_the_contract) {
     EXPECT_U64(manifest->limits.request_timeout_ms, 300000);
     EXPECT_U64(manifest->limits.send_timeout_ms, 5000);
     EXPECT_U64(manifest->limits.stop_timeout_ms, 5000);
+    EXPECT_U64(manifest->limits.init_timeout_ms, 300000);
     EXPECT_U64(manifest->limits.turn_cpu_ms, 10000);
     EXPECT_U64(manifest->limits.chain_bytes, 0);
     EXPECT(manifest->limits.on_full == MANIFEST_FULL_STOP);
@@ -72,7 +73,8 @@ TEST(every_key_of_the_top_level_is_read) {
         "[limits]\nmemory_bytes = 65536\nstack_bytes = 131072\nstate_bytes = 1\n"
         "message_bytes = 2\nmailbox_messages = 3\nmailbox_bytes = 4\nrequest_timeout_ms = 5\n"
         "requests = 11\nchannels = 12\nchildren = 13\n"
-        "send_timeout_ms = 6\nstop_timeout_ms = 7\nturn_cpu_ms = 8\nchain_bytes = 9\n"
+        "send_timeout_ms = 6\nstop_timeout_ms = 7\ninit_timeout_ms = 14\nturn_cpu_ms = "
+        "8\nchain_bytes = 9\n"
         "on_full = \"prune\"\n");
     REQUIRE_OK(loaded.status, loaded.error);
     const struct manifest *manifest = loaded.manifest;
@@ -96,6 +98,7 @@ TEST(every_key_of_the_top_level_is_read) {
     EXPECT_U64(manifest->limits.requests, 11);
     EXPECT_U64(manifest->limits.channels, 12);
     EXPECT_U64(manifest->limits.children, 13);
+    EXPECT_U64(manifest->limits.init_timeout_ms, 14);
     EXPECT_U64(manifest->limits.turn_cpu_ms, 8);
     EXPECT_U64(manifest->limits.chain_bytes, 9);
     EXPECT(manifest->limits.on_full == MANIFEST_FULL_PRUNE);
