@@ -160,6 +160,11 @@ enum status chain_visit_from(struct chain_log *log, uint64_t from, chain_visit_f
 struct chain_verdict {
     uint64_t events;  // verified
     uint64_t chains;  // seen
+    // Of these (signatures, src/chain/sign.h). The last two are of the chain asked for, or the only
+    // one: the last event that was signed, UINT64_MAX if none was, and by which key.
+    uint64_t signed_chains;
+    uint64_t signed_seq;
+    uint8_t signed_key[32];
     bool is_good;
     char actor[CHAIN_ID_MOST_BYTES + 1];  // of the first bad event, "" if it cannot be told
     uint64_t seq;                         // its sequence number, UINT64_MAX if it cannot be told
@@ -168,9 +173,9 @@ struct chain_verdict {
     char reason[256];
 };
 // Verifies every chain in the log (id NULL) or one, from the files alone: frame checksums, sequence
-// numbers, parent links, hashes, segment footers, and the heads that the catalogue knows, if there
-// is one. A bad event is a verdict, not an error; a catalogue that cannot be read is neither, the
-// verdict's reason says so.
+// numbers, parent links, hashes, segment footers, and the heads that were signed or that the
+// catalogue knows, if there are any. A bad event is a verdict, not an error; a catalogue that
+// cannot be read is neither, the verdict's reason says so.
 enum status chain_verify(const char *folder, const char *id, struct chain_verdict *verdict,
                          struct error *error) MUST_CHECK;
 // Appends "FILE at byte N: actor A, event E: REASON" for a bad verdict, what cannot be told left

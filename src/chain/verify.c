@@ -10,6 +10,7 @@
 #include "chain/format.h"
 #include "chain/rows.h"
 #include "chain/scan.h"
+#include "chain/signed.h"
 #include "codec/cbor.h"
 
 // What is known of one chain while verifying.
@@ -19,7 +20,9 @@ struct chain_state {
     uint64_t next_seq;
     uint64_t last_time_ns;
     uint64_t last_position;
-    uint8_t hash[SHA256_BYTES];  // the parent that its next event must name
+    uint8_t hash[SHA256_BYTES];             // the parent that its next event must name
+    struct signed_range signatures;         // not met yet
+    const struct signed_head *last_signed;  // NULL: none was met
 };
 
 // What the catalogue knows of one chain.
@@ -37,6 +40,7 @@ struct verification {
     uint64_t claim_count;
     uint64_t claim_capacity;
     struct error catalogue_problem;  // it was there and could not be used
+    struct signatures *signatures;
     struct map by_id;
     struct chain_state **chains;  // by number - 1
     uint64_t count;
@@ -153,6 +157,44 @@ static void check_end(struct verification *v) {
         lost->seq);
 }
 
+// ---- signatures --------------------------------------------------------------------------------
+
+// The log lacks an event that was signed.
+static void lost_signed(struct verification *v, const struct signed_head *head, uint64_t next_seq) {
+    struct chain_verdict *verdict = v->verdict;
+    verdict->is_good = false;
+    verdict->seq = next_seq;
+    verdict->offset = v->scan.number == 0 ? 0 : v->scan.offset;
+    segment_name(v->scan.number == 0 ? 1 : v->scan.number, verdict->segment);
+    (void)snprintf(verdict->actor, sizeof verdict->actor, "%.*s", (int)head->id.size,
+                   (const char *)head->id.data);
+    (void)snprintf(verdict->reason, sizeof verdict->reason,
+                   "the log ends before this event; the chain was signed to event %" PRIu64,
+                   head->seq);
+}
+
+// After the last event: what was signed, and whether all of that is there.
+static void check_signatures(struct verification *v) {
+    struct chain_verdict *verdict = v->verdict;
+    const struct signed_head *unknown = signatures_unknown(v->signatures, &v->by_id);
+    if (unknown != NULL && v->only == NULL) {
+        lost_signed(v, unknown, 0);
+    }
+    for (uint64_t i = 0; verdict->is_good && i < v->count; i++) {
+        const struct chain_state *chain = v->chains[i];
+        if (v->only != NULL && strcmp(v->only, chain->id) != 0) {
+            continue;
+        }
+        if (chain->signatures.next != chain->signatures.end) {
+            lost_signed(v, chain->signatures.end - 1, chain->next_seq);
+        } else if (chain->last_signed != NULL) {
+            verdict->signed_chains++;
+            verdict->signed_seq = chain->last_signed->seq;
+            memcpy(verdict->signed_key, chain->last_signed->key, ED25519_PUBLIC_BYTES);
+        }
+    }
+}
+
 // ---- good frames -------------------------------------------------------------------------------
 
 static bool verify_declaration(struct verification *v, const struct frame *frame) {
@@ -181,6 +223,7 @@ static bool verify_declaration(struct verification *v, const struct frame *frame
             v->capacity = v->capacity == 0 ? 64 : 2 * v->capacity;
             v->chains = xrealloc(v->chains, v->capacity * sizeof *v->chains);
         }
+        chain->signatures = signatures_of(v->signatures, chain->id);
         v->chains[v->count++] = chain;
         return true;
     }
@@ -236,6 +279,10 @@ static bool verify_event(struct verification *v, const struct frame *frame) {
         (frame->position != claim->position ||
          memcmp(frame->hash, claim->hash, SHA256_BYTES) != 0)) {
         problem = "is not the event that the catalogue knows: its hash or position differs";
+    }
+    if (problem == NULL &&
+        !signatures_meet(&chain->signatures, event.seq, frame->hash, &chain->last_signed)) {
+        problem = "was signed with another hash";
     }
     if (problem != NULL) {
         bad(v, chain, chain->next_seq, offset, problem);
@@ -313,7 +360,12 @@ static enum status run(struct verification *v, struct error *error) {
                                    "; what follows is an unfinished write",
                                    v->scan.offset, v->scan.number);
                 }
-                check_end(v);
+                if (v->verdict->is_good) {
+                    check_end(v);
+                }
+                if (v->verdict->is_good) {
+                    check_signatures(v);
+                }
                 return OK;
             case SCAN_FRAME:
                 break;
@@ -328,12 +380,15 @@ static enum status run(struct verification *v, struct error *error) {
 
 enum status chain_verify(const char *folder, const char *id, struct chain_verdict *verdict,
                          struct error *error) {
-    *verdict = (struct chain_verdict){.is_good = true, .seq = UINT64_MAX};
+    *verdict = (struct chain_verdict){.is_good = true, .seq = UINT64_MAX, .signed_seq = UINT64_MAX};
     struct verification v = {.only = id, .verdict = verdict};
     struct error cause = {0};
     scan_init(&v.scan, folder, true);
     read_catalogue(&v, folder);
-    enum status status = run(&v, &cause);
+    enum status status = signatures_load(folder, &v.signatures, verdict, &cause);
+    if (status == OK) {
+        status = run(&v, &cause);
+    }
     if (status == OK && verdict->is_good && v.catalogue_problem.code != OK) {
         (void)snprintf(verdict->reason, sizeof verdict->reason,
                        "whether the log once was longer cannot be told: %.200s",
@@ -351,6 +406,7 @@ enum status chain_verify(const char *folder, const char *id, struct chain_verdic
     free(v.chains);
     map_release(&v.by_id);
     forget_claims(&v);
+    signatures_free(v.signatures);
     scan_release(&v.scan);
     return status == OK ? OK : error_set(error, status, "%s", cause.message);
 }

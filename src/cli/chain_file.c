@@ -20,6 +20,12 @@ static void print_key(FILE *out, const uint8_t key[ED25519_PUBLIC_BYTES]) {
     }
 }
 
+static void print_signed(uint64_t seq, const uint8_t key[ED25519_PUBLIC_BYTES]) {
+    printf(", signed to %" PRIu64 " by ", seq);
+    print_key(stdout, key);
+    putchar('\n');
+}
+
 // ---- export and import -------------------------------------------------------------------------
 
 int cli_chain_export(struct chain_command *command, const char *name) {
@@ -136,9 +142,7 @@ int cli_chain_verify_file(const char *path) {
     if (tally.signatures == 0) {
         printf(", unsigned\n");
     } else {
-        printf(", signed to %" PRIu64 " by ", tally.last_signature.seq);
-        print_key(stdout, tally.last_signature.key);
-        putchar('\n');
+        print_signed(tally.last_signature.seq, tally.last_signature.key);
     }
     return EXIT_GOOD;
 }
@@ -165,6 +169,7 @@ static enum status verify_all(struct chain_command *command, struct chain_verdic
         sum->is_good &= more.is_good;
         sum->events += more.events;
         sum->chains += more.chains;
+        sum->signed_chains += more.signed_chains;
     }
     free(imported);
     return status;
@@ -199,7 +204,17 @@ int cli_chain_verify(struct chain_command *command, const char *name) {
     if (!verdict.is_good) {
         return EXIT_BAD_CHAIN;
     }
-    printf("good: %" PRIu64 " events in %" PRIu64 " chain%s\n", verdict.events, verdict.chains,
+    printf("good: %" PRIu64 " events in %" PRIu64 " chain%s", verdict.events, verdict.chains,
            plural(verdict.chains));
+    if (name == NULL) {
+        printf(", %" PRIu64 " of them signed\n", verdict.signed_chains);
+    } else if (verdict.signed_seq == UINT64_MAX) {
+        printf(", unsigned\n");
+    } else {
+        print_signed(verdict.signed_seq, verdict.signed_key);
+    }
+    if (verdict.reason[0] != '\0') {
+        fprintf(stderr, "theater: %s\n", verdict.reason);
+    }
     return EXIT_GOOD;
 }

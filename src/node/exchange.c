@@ -15,15 +15,95 @@
 
 // ---- export ------------------------------------------------------------------------------------
 
+// Signatures of the chain that came with it, by event: those of one head alone, since only they can
+// be passed on without the others' ids.
+struct passed_on {
+    const char *id;
+    struct chain_signature *signatures;
+    size_t count;
+    size_t capacity;
+    size_t next;
+};
+
 struct export {
     const struct node_export *what;
     struct chain_file_tally *tally;
     struct chain_file_header header;
     struct chain_file_writer *writer;
     struct store *store;  // NULL: no contents
+    struct passed_on passed_on;
     int descriptor;
     char *part;  // written, and renamed to what->output at the end; NULL: written in place
 };
+
+static enum status take_signature(void *context, const struct chain_signed *item,
+                                  struct error *error) {
+    struct passed_on *passed_on = context;
+    struct chain_signature signature = {.time_ns = item->time_ns};
+    struct cbor_reader reader = cbor_reader_of(item->heads);
+    struct slice id;
+    struct slice head;
+    if (item->count != 1) {
+        return OK;
+    }
+    enum status status = chain_head_read(&reader, &id, &signature.seq, &head, error);
+    if (status != OK || !slice_equal_text(id, passed_on->id)) {
+        return status;
+    }
+    memcpy(signature.head, head.data, SHA256_BYTES);
+    memcpy(signature.key, item->key.data, ED25519_PUBLIC_BYTES);
+    memcpy(signature.signature, item->signature.data, ED25519_SIGNATURE_BYTES);
+    if (passed_on->count == passed_on->capacity) {
+        passed_on->capacity = passed_on->capacity == 0 ? 8 : 2 * passed_on->capacity;
+        passed_on->signatures =
+            xrealloc(passed_on->signatures, passed_on->capacity * sizeof *passed_on->signatures);
+    }
+    passed_on->signatures[passed_on->count++] = signature;
+    return OK;
+}
+
+static int compare_signatures(const void *a, const void *b) {
+    const struct chain_signature *one = a;
+    const struct chain_signature *two = b;
+    return (one->seq > two->seq) - (one->seq < two->seq);
+}
+
+static enum status load_signatures(struct export *export, struct error *error) {
+    struct passed_on *passed_on = &export->passed_on;
+    struct bytes *content = NULL;
+    char *folder = file_join(export->what->folder, "imported");
+    passed_on->id = export->what->id;
+    enum status status = chain_signatures_read(folder, &content, error);
+    if (status == OK) {
+        status =
+            chain_signatures_walk(bytes_slice(content), take_signature, passed_on, NULL, error);
+        bytes_unref(content);
+    }
+    if (passed_on->count > 0) {
+        qsort(passed_on->signatures, passed_on->count, sizeof *passed_on->signatures,
+              compare_signatures);
+    }
+    free(folder);
+    return status == OK ? OK : error_context(error, "signatures of imported chains");
+}
+
+// Those of the event that was put last.
+static enum status put_signatures(struct export *export, uint64_t seq, struct error *error) {
+    struct passed_on *passed_on = &export->passed_on;
+    enum status status = OK;
+    for (; status == OK && passed_on->next < passed_on->count; passed_on->next++) {
+        const struct chain_signature *signature = &passed_on->signatures[passed_on->next];
+        if (signature->seq > seq) {
+            break;
+        }
+        if (signature->seq == seq) {
+            status = chain_file_put_signature(export->writer, signature, error);
+            export->tally->signatures++;
+            export->tally->last_signature = *signature;
+        }
+    }
+    return status;
+}
 
 static enum status put_content(void *context, const uint8_t hash[SHA256_BYTES],
                                struct error *error) {
@@ -66,7 +146,7 @@ static enum status put_event(struct export *export, const struct chain_event *ev
     tally->events++;
     tally->next_seq = event->seq + 1;
     memcpy(tally->head, event->hash, SHA256_BYTES);
-    return status;
+    return status == OK ? put_signatures(export, event->seq, error) : status;
 }
 
 static enum status put_events(struct export *export, struct error *error) {
@@ -195,6 +275,9 @@ enum status node_export_chain(const struct node_export *what, struct chain_file_
             status = OK;
         }
     }
+    if (status == OK && what->is_imported) {
+        status = load_signatures(&export, error);
+    }
     if (status == OK) {
         status = open_output(&export, error);
     }
@@ -204,6 +287,7 @@ enum status node_export_chain(const struct node_export *what, struct chain_file_
     if (export.store != NULL) {
         store_close(export.store);
     }
+    free(export.passed_on.signatures);
     return status;
 }
 
@@ -321,6 +405,43 @@ static enum status keep_contents(const char *folder, struct chain_file *file,
     return status;
 }
 
+// The signatures of a file, those that the folder has left out.
+struct incoming {
+    const char *id;
+    struct map known;  // the values mean nothing
+    struct buf items;
+};
+
+static enum status know_signature(void *context, const struct chain_signed *item,
+                                  struct error *error) {
+    struct incoming *incoming = context;
+    (void)error;
+    (void)map_add(&incoming->known, item->signature, incoming);
+    return OK;
+}
+
+static enum status take_incoming(void *context, const struct chain_signature *signature,
+                                 struct error *error) {
+    struct incoming *incoming = context;
+    (void)error;
+    if (map_add(&incoming->known, slice_of(signature->signature, ED25519_SIGNATURE_BYTES),
+                incoming)) {
+        chain_signature_item(incoming->id, signature, &incoming->items);
+    }
+    return OK;
+}
+
+static enum status know_signatures(const char *log_folder, struct incoming *incoming,
+                                   struct error *error) {
+    struct bytes *content = NULL;
+    enum status status = chain_signatures_read(log_folder, &content, error);
+    if (status == OK) {
+        status = chain_signatures_walk(bytes_slice(content), know_signature, incoming, NULL, error);
+        bytes_unref(content);
+    }
+    return status == OK ? OK : error_context(error, "signatures of imported chains");
+}
+
 static enum status append_events(const char *folder, struct chain_file *file,
                                  struct node_imported *out, struct error *error) {
     char *log_folder = file_join(folder, "imported");
@@ -328,12 +449,22 @@ static enum status append_events(const char *folder, struct chain_file *file,
     env_init_seeded(&env, 0, 0);
     struct chain_log_config config = {.folder = log_folder, .env = &env};
     struct chain_log *log = NULL;
-    enum status status = chain_log_open(&config, &log, error);
+    struct incoming incoming = {.id = chain_file_header(file)->id};
+    enum status status = know_signatures(log_folder, &incoming, error);
     if (status == OK) {
+        status = chain_log_open(&config, &log, error);
+    }
+    if (status == OK) {
+        chain_file_on_signature(file, take_incoming, &incoming);
         status = chain_import(log, &env, file, &out->appended, error);
         enum status closed = chain_log_close(log, status == OK ? error : NULL);
         status = status == OK ? closed : status;
     }
+    if (status == OK && incoming.items.size > 0) {
+        status = chain_signatures_append(log_folder, buf_slice(&incoming.items), false, error);
+    }
+    map_release(&incoming.known);
+    buf_release(&incoming.items);
     free(log_folder);
     return status;
 }

@@ -10,12 +10,14 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "chain/signer.h"
 #include "host/host.h"
 #include "io/http_client.h"
 #include "io/http_server.h"
 #include "io/loop.h"
 #include "io/pool.h"
 #include "io/process.h"
+#include "node/exchange.h"
 #include "node/reference.h"
 #include "wasm/wasm.h"
 
@@ -23,6 +25,9 @@
 static const char data_version[] = "1\n";
 
 enum { NODE_SCHEMES_MOST = 4 };
+
+// How long a chain that goes on stays unsigned.
+#define SIGN_INTERVAL_NS (UINT64_C(600) * 1000000000U)
 
 struct node {
     int lock;
@@ -33,7 +38,9 @@ struct node {
     struct host_services services;
     struct manifest_scheme schemes[NODE_SCHEMES_MOST];  // what manifests may refer to
     size_t scheme_count;
+    char *folder;  // of the data; NULL for a bare node
     struct chain_log *log;
+    struct chain_signer *signer;
     char *secrets_folder;
     struct arena bound_lists;
     struct permissions bound;
@@ -142,6 +149,10 @@ static enum status sync_contents(void *context, struct error *error) {
     return store_sync(context, error);
 }
 
+static enum status signing_key(void *context, struct ed25519_key **key, struct error *error) {
+    return node_signing_key(context, key, error);
+}
+
 static enum status open_log(struct node *node, const char *folder, struct error *error) {
     char *path = file_join(folder, "log");
     struct chain_log_config config = {.folder = path,
@@ -163,6 +174,14 @@ static enum status open_log(struct node *node, const char *folder, struct error 
         (void)error_set(error, status, "%s", cause.message);
     }
     free(path);
+    if (status == OK) {
+        struct chain_signer_config signer = {.log = node->log,
+                                             .key = signing_key,
+                                             .context = node->folder,
+                                             .interval_ns = SIGN_INTERVAL_NS,
+                                             .env = env_system()};
+        node->signer = chain_signer_start(&signer);
+    }
     return status;
 }
 
@@ -338,17 +357,15 @@ enum status node_open(const struct node_config *config, struct node **out, struc
     struct node *node = xcalloc(1, sizeof *node);
     node->lock = -1;
     arena_init(&node->bound_lists, UINT64_MAX);
-    char *folder = NULL;
     enum status status = OK;
     if (config->data_folder != NULL && !config->is_bare) {
-        folder = xstrdup(config->data_folder);
+        node->folder = xstrdup(config->data_folder);
     } else if (!config->is_bare) {
-        status = node_default_folder(&folder, error);
+        status = node_default_folder(&node->folder, error);
     }
     if (status == OK) {
-        status = open_parts(node, config, folder, error);
+        status = open_parts(node, config, node->folder, error);
     }
-    free(folder);
     if (status != OK) {
         (void)node_close(node, NULL);
         return status;
@@ -396,6 +413,12 @@ enum status node_close(struct node *node, struct error *error) {
     if (node->actors != NULL) {
         actor_system_free(node->actors);
     }
+    if (node->signer != NULL) {
+        struct error unsigned_for = {0};
+        if (chain_signer_stop(node->signer, &unsigned_for) != OK) {
+            log_line(LOG_WARNING, "%s", unsigned_for.message);
+        }
+    }
     if (node->log != NULL) {
         status = chain_log_close(node->log, error);
     }
@@ -413,6 +436,7 @@ enum status node_close(struct node *node, struct error *error) {
         close(node->lock);
     }
     free(node->secrets_folder);
+    free(node->folder);
     arena_release(&node->bound_lists);
     free(node);
     return status;

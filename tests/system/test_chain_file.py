@@ -64,6 +64,36 @@ def test_the_file_is_signed_by_the_node(t):
     check("unsigned" in t.run("chain", "verify", unsigned).expect(OK).out, "says so")
 
 
+def test_a_node_that_stops_signs_its_chains(t):
+    run_counter(t)
+    key = t.run("chain", "key").expect(OK).out.strip()
+    good = t.run("chain", "verify", "counter").expect(OK).out
+    last = len(t.events("counter")) - 1
+    check("signed to %d by %s" % (last, key) in good, "the chain", good)
+    check("1 of them signed" in t.run("chain", "verify").expect(OK).out, "all")
+    second = python_says(os.path.join(t.data, "log"))
+    check(second.returncode == 0 and "1 of them signed" in second.stdout, "in Python", second)
+    signatures = os.path.join(t.data, "log", "signed", "heads")
+    harness.flip_byte(signatures, os.path.getsize(signatures) - 1)
+    bad = t.run("chain", "verify").expect(BAD_CHAIN)
+    check("signed/heads at byte 0" in bad.out and "counter" in bad.out, "located", bad)
+
+
+def test_imported_signatures_stay(t):
+    run_counter(t)
+    path = export(t, "counter.chain")
+    key = t.run("chain", "key").expect(OK).out.strip()
+    other = os.path.join(t.folder, "other")
+    t.run("chain", "import", path, "--data", other).expect(OK)
+    t.run("chain", "import", path, "--data", other).expect(OK)
+    good = t.run("chain", "verify", "counter", "--data", other).expect(OK).out
+    check("by " + key in good, "signed by where it came from", good)
+    again = os.path.join(t.folder, "again.chain")
+    t.run("chain", "export", "counter", "-o", again, "--data", other).expect(OK)
+    with open(path, "rb") as first, open(again, "rb") as second:
+        check(first.read() == second.read(), "the same file comes out again")
+
+
 def test_a_key_that_others_may_read_is_refused(t):
     run_counter(t, 1)
     t.run("chain", "key").expect(OK)

@@ -24,10 +24,10 @@ def crc32c(data):
 
 
 class Log:
-    def __init__(self, signatures):
+    def __init__(self):
         self.position, self.previous_batch, self.digest = 0, NONE, bytes(32)
         self.chains, self.names, self.events, self.where = [], set(), 0, 0
-        self.signatures = signatures  # those that were not met yet, by chain and event
+        self.signatures = {}  # those that were not met yet, by chain and event
 
     def frame(self, data, at, end, position):
         need(end - at >= FRAME.size, "frame header cut off")
@@ -51,8 +51,9 @@ class Log:
         need(previous == chain.position and body[:32] == chain.hash,
              "%s event %d: does not follow the event before" % (chain.name, chain.seq))
         chain.event(body[32:])
-        for signature in self.signatures.pop((chain.name, chain.seq - 1), ()):
-            chain.sign(*signature)
+        for hashed, chain.signed in self.signatures.pop((chain.name, chain.seq - 1), ()):
+            need(hashed == chain.hash, "%s event %d: signed with another hash" % (
+                chain.name, chain.seq - 1))
         chain.position, self.events = position, self.events + 1
         times.append(chain.time)
 
@@ -126,26 +127,31 @@ class Log:
 
 
 def signatures_of(folder):
-    """{(chain, event): [[seq, time, head, key, signature], ...]}"""
+    """{(chain, event): [(head, key), ...]}"""
     found, at = {}, 0
     try:
-        with open(os.path.join(folder, "signatures"), "rb") as file:
+        with open(os.path.join(folder, "signed", "heads"), "rb") as file:
             data = file.read()
     except FileNotFoundError:
         return found
     while at < len(data):
         try:
-            item, at = verify.cbor(data, at)
-            found.setdefault((item[0], item[1]), []).append(item[1:])
-        except Bad:
+            (position, time, key, signature, heads), end = verify.cbor(data, at)
+        except verify.Short:
             break  # a part of an item, from a crash
+        need(verify.is_signature(key, verify.signed_message(position, time, heads), signature),
+             "wrong signature at byte %d of signed/heads" % at)
+        at = end
+        for name, seq, hashed in heads:
+            found.setdefault((name, seq), []).append((hashed, key))
     return found
 
 
 def check(folder):
     numbers = sorted(int(n[:-4]) for n in os.listdir(folder) if re.fullmatch(r"\d{8,9}\.log", n))
-    log, number = Log(signatures_of(folder)), 0
+    log, number = Log(), 0
     try:
+        log.signatures = signatures_of(folder)
         for number in range(1, (numbers or [0])[-1] + 1):
             need(number in numbers, "segment missing")
             log.where = 0

@@ -19,9 +19,13 @@ class Bad(Exception):
     pass
 
 
-def need(is_good, problem):
+class Short(Bad):
+    pass
+
+
+def need(is_good, problem, kind=Bad):
     if not is_good:
-        raise Bad(problem)
+        raise kind(problem)
 
 
 def sha256(data):
@@ -30,18 +34,19 @@ def sha256(data):
 
 def cbor(data, at=0, depth=0):
     """Decodes one deterministic item: (value, offset behind it). Maps become lists of pairs."""
-    need(depth <= 128 and at < len(data) and data[at] & 31 < 28,
-         "CBOR: early end, deep nesting or an indefinite length")
+    need(at < len(data), "CBOR: early end", Short)
+    need(depth <= 128 and data[at] & 31 < 28, "CBOR: deep nesting or an indefinite length")
     start, major, info = at, data[at] >> 5, data[at] & 31
     size = 1 << (info - 24) if info >= 24 else 0
     value = int.from_bytes(data[at + 1:at + 1 + size], "big") if size else info
     at += 1 + size
     least = (24 if size == 1 else 1 << 4 * size) if size else 0
-    need(at <= len(data) and (major == 7 or value >= least), "CBOR: head cut off or not shortest")
+    need(at <= len(data), "CBOR: head cut off", Short)
+    need(major == 7 or value >= least, "CBOR: head not the shortest")
     if major < 2:
         return (-1 - value if major else value), at
     if major < 4:
-        need(value <= len(data) - at, "CBOR: string cut off")
+        need(value <= len(data) - at, "CBOR: string cut off", Short)
         content = bytes(data[at:at + value])
         return (content.decode("utf-8") if major == 3 else content), at + value
     if major == 7:
@@ -98,6 +103,12 @@ def is_signature(key, message, signature):  # RFC 8032, 5.1.7
     return number < ORDER and not any((one[i] * two[2] - two[i] * one[2]) % P for i in (0, 1))
 
 
+def signed_message(position, time, heads):
+    return b"\x84\x73theater-signature-1" + head(0, position) + head(0, time) + head(
+        0x80, len(heads)) + b"".join(b"\x83" + head(0x60, len(name)) + name.encode() + head(0, seq)
+                                     + b"\x58\x20" + hashed for name, seq, hashed in heads)
+
+
 class Chain:
     """What is known of one chain, and what its next event must continue."""
     def __init__(self, name, nonce, seq=0, parent=None):
@@ -119,8 +130,7 @@ class Chain:
         self.seq, self.time, self.hash = seq + 1, time, sha256(self.hash + data)
 
     def sign(self, seq, time, hashed, key, signature):
-        message = (b"\x85\x73theater-signature-1" + head(0x60, len(self.name)) + self.name.encode()
-                   + head(0, seq) + head(0, time) + b"\x58\x20" + hashed)
+        message = signed_message(0, time, [[self.name, seq, hashed]])
         need(seq == self.seq - 1 and hashed == self.hash and is_signature(key, message, signature),
              "%s event %d: wrong signature" % (self.name, seq))
         self.signed = "signed to %d by %s" % (seq, key.hex())
