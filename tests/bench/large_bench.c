@@ -123,7 +123,6 @@ static void measure(const char *name, const char *command, size_t bytes, bool is
         }
     }
     uint64_t from = env_monotonic_ns(env_system());
-    uint64_t disk = folder_bytes(data);
     double cpu = cpu_s();
     for (uint32_t i = 0; i < CLIENTS; i++) {
         loads[i] = (struct load){.actors = actors,
@@ -144,7 +143,7 @@ static void measure(const char *name, const char *command, size_t bytes, bool is
     must(node_close(node, &error), &error);
     printf("%s: %.0f turns/s, %.1f us of CPU each, %.0f bytes on disk each\n", name,
            (double)turns / elapsed, cpu * 1e6 / (double)turns,
-           (double)(folder_bytes(data) - disk) / (double)turns);
+           (double)folder_bytes(data) / (double)turns);
     fflush(stdout);
     free(data);
     must(file_remove_tree(folder, &error), &error);
