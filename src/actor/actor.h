@@ -179,6 +179,13 @@ enum status actor_event_references(struct slice data, actor_reference_fn visit, 
 enum status actor_event_contents(const struct chain_event *event, actor_reference_fn visit,
                                  void *context, struct error *error) MUST_CHECK;
 
+// The same for the contents that the event cannot do without, and that were kept before it was
+// appended: large parameters, answers and states. Not those in its host calls, some of which never
+// came to be. ERR_INVALID for data of another shape.
+enum { ACTOR_EVENT_CALLS = 5 };  // the key of the host calls
+enum status actor_event_needs(struct slice data, actor_reference_fn visit, void *context,
+                              struct error *error) MUST_CHECK;
+
 // ---- for host functions ------------------------------------------------------------------------
 
 // Identity and settings of the calling actor.

@@ -109,3 +109,41 @@ enum status actor_event_contents(const struct chain_event *event, actor_referenc
     }
     return status == OK ? visit_all_tagged(event->data, visit, context, error) : status;
 }
+
+// Passes the whole of an item that is not a map's key 5; visits the references in it.
+static enum status visit_needs(struct cbor_reader *reader, actor_reference_fn visit, void *context,
+                               struct error *error) {
+    struct slice item;
+    enum status status = cbor_read_item(reader, &item, error);
+    struct cbor_reader within = cbor_reader_of(item);
+    while (status == OK && !cbor_at_end(&within)) {
+        struct slice string;
+        uint64_t tag = 0, count = 0;
+        // What is no reference after all is gone on with behind its tag.
+        bool is_tag = cbor_peek(&within) == CBOR_TAG;
+        if (is_tag && cbor_read_tag(&within, &tag, NULL) == OK && tag == ACTOR_REFERENCE_TAG &&
+            cbor_read_array(&within, &count, NULL) == OK &&
+            cbor_read_bytes(&within, &string, NULL) == OK && string.size == SHA256_BYTES) {
+            status = visit(context, string.data, error);
+        } else if (!is_tag) {
+            status = pass(&within, &string, error);
+        }
+    }
+    return status;
+}
+
+enum status actor_event_needs(struct slice data, actor_reference_fn visit, void *context,
+                              struct error *error) {
+    struct cbor_reader reader = cbor_reader_of(data);
+    uint64_t pairs = 0;
+    enum status status = cbor_read_map(&reader, &pairs, error);
+    for (; status == OK && pairs > 0; pairs--) {
+        uint64_t key = 0;
+        status = cbor_read_uint(&reader, &key, error);
+        if (status == OK) {
+            status = key == ACTOR_EVENT_CALLS ? cbor_skip(&reader, error)
+                                              : visit_needs(&reader, visit, context, error);
+        }
+    }
+    return status;
+}

@@ -50,6 +50,11 @@ struct chain_log_config {
     // be synced itself. NULL: nothing is to be done. Not with `no_sync`.
     enum status (*before_sync)(void *context, struct error *error);
     void *before_sync_context;
+    // Whether what an event refers to is there: asked, when a log that was not closed is opened to
+    // be written, of the events in its last segment. From the first that is not whole on they are
+    // cut off like an unfinished batch, unless the log says that they were durable. NULL: all are.
+    bool (*is_whole)(void *context, struct slice data);
+    void *is_whole_context;
 };
 
 // Opens or creates the log: reads the frames behind the catalogue's checkpoint (of every segment

@@ -40,6 +40,8 @@ static struct chain_log *new_log(const struct chain_log_config *config) {
     log->before_sync_context = config->before_sync_context;
     log->is_inline = config->is_inline;
     log->disk = config->disk != NULL ? config->disk : chain_disk_system();
+    log->is_whole = config->is_whole;
+    log->is_whole_context = config->is_whole_context;
     log->env = config->env != NULL ? config->env : env_system();
     arena_init(&log->records, UINT64_MAX);
     log->file = -1;
@@ -98,6 +100,9 @@ enum status chain_log_open(const struct chain_log_config *config, struct chain_l
     struct error cause = {0};
     if (!log->is_read_only) {
         status = file_make_folders(log->folder, 0700, &cause);
+    }
+    if (status == OK && !log->is_read_only) {
+        status = log_trim(log, &cause);
     }
     if (status == OK && config->with_catalogue) {
         status = checkpoint_load(log, &cause);

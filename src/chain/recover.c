@@ -94,10 +94,10 @@ enum status log_follow(struct chain_log *log, struct error *error) {
 
 // ---- repairing ---------------------------------------------------------------------------------
 
-// Copies what lies in `file` from `offset` to its last byte that is not zero into a file of its
-// own, on disk before this returns. *kept is the number of bytes, 0 when all were zero.
-static enum status keep_aside(struct chain_log *log, int file, uint64_t offset, uint64_t *kept,
-                              struct error *error) {
+static const char no_batch[] = "are no whole batch";
+
+enum status keep_aside(struct chain_log *log, int file, uint32_t number, uint64_t offset,
+                       const char *why, uint64_t *kept, struct error *error) {
     struct stat info;
     *kept = 0;
     if (fstat(file, &info) != 0) {
@@ -121,8 +121,8 @@ static enum status keep_aside(struct chain_log *log, int file, uint64_t offset, 
         if (status == OK) {
             log_line(LOG_WARNING,
                      "log: the last write was cut off by a crash: %zu bytes at byte %" PRIu64
-                     " of segment %" PRIu32 " are no whole batch; moved to %s",
-                     tail.size, offset, log->scan.number, path);
+                     " of segment %" PRIu32 " %s; moved to %s",
+                     tail.size, offset, number, why, path);
         }
         free(path);
         *kept = tail.size;
@@ -159,7 +159,7 @@ static enum status sum_segment(struct chain_log *log, uint64_t base, struct segm
     return status;
 }
 
-static int open_to_write(struct chain_log *log, uint32_t number, char **path, struct error *error) {
+int open_to_write(struct chain_log *log, uint32_t number, char **path, struct error *error) {
     char name[SEGMENT_NAME_BYTES];
     segment_name(number, name);
     *path = file_join(log->folder, name);
@@ -177,7 +177,7 @@ static enum status drop_unborn(struct chain_log *log, struct error *error) {
     enum status status = OK;
     int file = open_to_write(log, log->scan.number + 1, &path, error);
     if (file >= 0) {
-        status = keep_aside(log, file, 0, &kept, error);
+        status = keep_aside(log, file, log->scan.number + 1, 0, no_batch, &kept, error);
         int reason = status == OK ? log->disk->remove(log->disk->context, path) : 0;
         if (reason != 0) {
             status = error_set_os(error, reason, "cannot remove %s", path);
@@ -229,7 +229,9 @@ static enum status seal_last(struct chain_log *log, struct error *error) {
     if (file < 0) {
         status = error_set(error, ERR_IO, "cannot open %s", path);
     } else {
-        status = scan->has_tail ? keep_aside(log, file, scan->offset, &kept, error) : OK;
+        status = scan->has_tail
+                     ? keep_aside(log, file, scan->number, scan->offset, no_batch, &kept, error)
+                     : OK;
         status = status == OK ? settle(log, file, error) : status;
         // The old tail must be gone for good before a footer stands in its place.
         int reason = status == OK ? log->disk->trim(log->disk->context, file, scan->offset) : 0;

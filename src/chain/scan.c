@@ -227,10 +227,8 @@ static enum status refresh_file(struct scan *scan, struct error *error) {
     return status;
 }
 
-// Any batch frame behind `offset` that says this position was durable: then what is broken here is
-// damage, not a write that a crash cut off.
-static enum status later_says_durable(struct scan *scan, uint64_t offset, uint64_t position,
-                                      bool *is_durable, struct error *error) {
+enum status scan_says_durable(struct scan *scan, uint64_t offset, uint64_t position,
+                              bool *is_durable, struct error *error) {
     enum { WINDOW = 1 << 20 };
     uint8_t *window = xmalloc(WINDOW);
     uint64_t file_base = scan->offset;
@@ -275,7 +273,7 @@ static enum scan_result check_header(struct scan *scan, struct error *error) {
     bool is_durable = false;
     scan->offset = SEGMENT_HEADER_BYTES;
     if (!is_good) {
-        if (later_says_durable(scan, 0, scan->position, &is_durable, error) != OK) {
+        if (scan_says_durable(scan, 0, scan->position, &is_durable, error) != OK) {
             return failed(scan, error);
         }
         if (scan->footer_offset == 0 && !is_durable && !exists(scan, scan->number + 1)) {
@@ -523,7 +521,7 @@ static enum scan_result no_batch(struct scan *scan, uint64_t offset, const char 
                        : damaged(scan, end, "the bytes behind the footer are not its trailer");
     }
     if (error->code != OK ||
-        later_says_durable(scan, scan->offset, scan->position, &is_durable, error) != OK) {
+        scan_says_durable(scan, scan->offset, scan->position, &is_durable, error) != OK) {
         return failed(scan, error);
     }
     return is_durable ? damaged(scan, offset, "%s", problem) : SCAN_END;

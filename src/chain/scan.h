@@ -93,6 +93,11 @@ enum scan_result scan_next(struct scan *scan, struct frame *frame, struct error 
 static inline uint64_t scan_offset_of(const struct scan *scan, uint64_t position) {
     return scan->batch_offset + (position - scan->batch_position);
 }
+// Whether any batch frame behind `offset`, which is that of `position` and of scan->offset, says
+// that the position was durable: then what is broken there is damage, not a write that a crash cut
+// off.
+enum status scan_says_durable(struct scan *scan, uint64_t offset, uint64_t position,
+                              bool *is_durable, struct error *error) MUST_CHECK;
 // What a sealed segment says of itself, in header and footer, which are intact and fit each other.
 struct segment_claim {
     struct segment_header header;

@@ -70,6 +70,8 @@ struct chain_log {
     struct env *env;
     enum status (*before_sync)(void *context, struct error *error);  // may be NULL
     void *before_sync_context;
+    bool (*is_whole)(void *context, struct slice data);  // may be NULL
+    void *is_whole_context;
     struct checkpointer *checkpointer;  // keeps the catalogue up; NULL: there is none
     pthread_t writer_thread;
     pthread_t sync_thread;
@@ -149,7 +151,20 @@ void segments_add(struct chain_log *log, uint32_t number, uint64_t base);
 // the log is shared.
 enum status log_follow(struct chain_log *log, struct error *error) MUST_CHECK;
 // After log_follow: cuts the torn tail of the last segment, if there is one, and seals it.
+// Copies what lies in `file`, of segment `number`, from `offset` to its last byte that is not zero
+// into a file of its own, on disk before this returns, and says `why`. *kept is the number of
+// bytes, 0 when all were zero.
+enum status keep_aside(struct chain_log *log, int file, uint32_t number, uint64_t offset,
+                       const char *why, uint64_t *kept, struct error *error) MUST_CHECK;
+// Descriptor, or -1, with an error unless there is no such file; free *path.
+int open_to_write(struct chain_log *log, uint32_t number, char **path, struct error *error);
 enum status log_repair(struct chain_log *log, struct error *error) MUST_CHECK;
+
+// ---- trim.c ------------------------------------------------------------------------------------
+
+// Before the log is followed, to be written: cuts events from its end that refer to what a power
+// loss took.
+enum status log_trim(struct chain_log *log, struct error *error) MUST_CHECK;
 
 // ---- writer.c ----------------------------------------------------------------------------------
 

@@ -153,13 +153,25 @@ static enum status signing_key(void *context, struct ed25519_key **key, struct e
     return node_signing_key(context, key, error);
 }
 
+static enum status find_content(void *context, const uint8_t hash[SHA256_BYTES],
+                                struct error *error) {
+    return store_holds(context, hash) ? OK
+                                      : error_set(error, ERR_NOT_FOUND, "a content is missing");
+}
+
+static bool has_contents(void *context, struct slice data) {
+    return actor_event_needs(data, find_content, context, NULL) != ERR_NOT_FOUND;
+}
+
 static enum status open_log(struct node *node, const char *folder, struct error *error) {
     char *path = file_join(folder, "log");
     struct chain_log_config config = {.folder = path,
                                       .with_catalogue = true,
                                       .env = env_system(),
                                       .before_sync = sync_contents,
-                                      .before_sync_context = node->services.store};
+                                      .before_sync_context = node->services.store,
+                                      .is_whole = has_contents,
+                                      .is_whole_context = node->services.store};
     struct error cause = {0};
     enum status status = chain_log_open(&config, &node->log, &cause);
     if (status == ERR_DAMAGED) {

@@ -371,6 +371,10 @@ enum status store_sync(struct store *store, struct error *error) {
     return content_sync(store->contents, error);
 }
 
+bool store_holds(struct store *store, const uint8_t hash[SHA256_BYTES]) {
+    return content_size(store->contents, hash, &(uint64_t){0});
+}
+
 enum status store_read(struct store *store, const uint8_t hash[SHA256_BYTES], uint64_t limit_bytes,
                        struct bytes **out, struct error *error) {
     return content_get(store->contents, hash, limit_bytes, out, error);

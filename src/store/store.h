@@ -135,6 +135,8 @@ enum status store_keep_value(struct store *store, struct slice content,
 // Once it has failed it fails for good, as store_keep_value does then: the kernel may have dropped
 // what was written.
 enum status store_sync(struct store *store, struct error *error) MUST_CHECK;
+// Whether any content of that hash is there. Its bytes are not looked at.
+bool store_holds(struct store *store, const uint8_t hash[SHA256_BYTES]);
 // As store_get, for any content that is there.
 enum status store_read(struct store *store, const uint8_t hash[SHA256_BYTES], uint64_t limit_bytes,
                        struct bytes **out, struct error *error) MUST_CHECK;

@@ -49,6 +49,33 @@ TEST(finds_hashes_wherever_they_stand) {
     buf_release(&data);
 }
 
+TEST(what_an_event_needs_is_what_stands_outside_its_host_calls) {
+    uint8_t hash[SHA256_BYTES];
+    struct buf data = {0}, found = {0};
+    memset(hash, 1, sizeof hash);
+    cbor_map(&data, 4);
+    for (uint64_t key = 3; key < 7; key++) {
+        // A reference, a string that only looks like a hash, and another tag.
+        hash[0] = (uint8_t)key;
+        cbor_uint(&data, key);
+        cbor_array(&data, 3);
+        cbor_tag(&data, ACTOR_REFERENCE_TAG);
+        cbor_array(&data, 2);
+        cbor_bytes(&data, slice_of(hash, sizeof hash));
+        cbor_uint(&data, 5000);
+        cbor_bytes(&data, slice_of(hash, sizeof hash));
+        cbor_tag(&data, ACTOR_REFERENCE_TAG);
+        cbor_bytes(&data, slice_of(hash, sizeof hash));
+    }
+    EXPECT(actor_event_needs(buf_slice(&data), add, &found, NULL) == OK);
+    EXPECT_TEXT(buf_text(&found), "0301 0401 0601 ");
+    EXPECT(actor_event_needs(buf_slice(&data), refuse, NULL, NULL) == ERR_IO);
+    EXPECT(actor_event_needs(slice_of("x", 1), refuse, NULL, NULL) == ERR_INVALID);
+    EXPECT(actor_event_needs(slice_of(data.data, data.size - 1), add, &found, NULL) != OK);
+    buf_release(&found);
+    buf_release(&data);
+}
+
 TEST(malformed_data_is_an_error) {
     static const char cut_string[] = {0x58, 0x20, 'a'}, endless[] = {(char)0x9f, 0x01};
     struct buf found = {0};
