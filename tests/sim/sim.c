@@ -7,6 +7,7 @@
 //
 // A seed runs in a child process, so that a failure of any kind (a check, an assert, a sanitizer)
 // names its seed, and a run of many seeds can share what is compiled once.
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -173,8 +174,14 @@ static void one_thing(struct scenario *s) {
         command(s);
     } else if (kind < 95) {
         jump(s);
-    } else {
+    } else if (kind < 98) {
         starve(s);
+    } else if (chance(&s->world, 2) == 0) {
+        say(s, "disk", "(fails)");
+        world_disk_fails(&s->world);
+    } else {
+        say(s, "disk", "(works)");
+        world_disk_mends(&s->world);
     }
 }
 
@@ -206,10 +213,16 @@ static void play(struct stage *stage, uint64_t seed, bool is_verbose,
     }
     end_starving(s);
     world_settle(world);
-    check_messages(world, s->notes, s->note_count);
+    bool is_dead = world_log_is_dead(world);
+    if (!is_dead) {
+        check_messages(world, s->notes, s->note_count);
+    }
     world_stop(world);
-    check_ends(world, digest);
-    if (is_verbose) {
+    memset(digest, 0, SHA256_BYTES);
+    if (!is_dead) {
+        check_ends(world, digest);
+    }
+    if (is_verbose && !is_dead) {
         print_events(world);
         char hex[2 * SHA256_BYTES + 1];
         for (int i = 0; i < SHA256_BYTES; i++) {
@@ -218,7 +231,9 @@ static void play(struct stage *stage, uint64_t seed, bool is_verbose,
         printf("%8llu  the end: heads %s\n", (unsigned long long)world->steps, hex);
     }
     world_close(world);
-    check_files(world);
+    if (!is_dead) {
+        check_files(world);
+    }
     free(s);
 }
 
@@ -232,6 +247,20 @@ static void run_seed(struct stage *stage, uint64_t seed, bool is_verbose) {
     }
 }
 
+static void print_last_lines(int file) {
+    enum { LINES_BYTES = 4000 };
+    char text[LINES_BYTES + 1];
+    off_t size = lseek(file, 0, SEEK_END);
+    off_t from = size > LINES_BYTES ? size - LINES_BYTES : 0;
+    ssize_t got = pread(file, text, LINES_BYTES, from);
+    text[got > 0 ? got : 0] = '\0';
+    for (const char *line = text; *line != '\0';) {
+        size_t length = strcspn(line, "\n");
+        printf("# %.*s\n", (int)length, line);
+        line += length + (line[length] != '\0');
+    }
+}
+
 // Runs seeds from `from` on in a child; gives the first that failed, or `end`.
 static uint64_t run_batch(struct stage *stage, uint64_t from, uint64_t end) {
     int progress[2];
@@ -239,10 +268,20 @@ static uint64_t run_batch(struct stage *stage, uint64_t from, uint64_t end) {
         fatal("cannot make a pipe");
     }
     fflush(NULL);
+    char *path = file_join(stage->folder, "stderr");
+    int said = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    free(path);
     pid_t child = fork();
     if (child == 0) {
+        if (said < 0 || dup2(said, STDERR_FILENO) < 0) {
+            _exit(2);
+        }
         close(progress[0]);
         for (uint64_t seed = from; seed < end; seed++) {
+            // What fails is made to fail: nobody wants to read of it, unless the seed does.
+            if (ftruncate(STDERR_FILENO, 0) != 0 || lseek(STDERR_FILENO, 0, SEEK_SET) != 0) {
+                _exit(2);
+            }
             if (write(progress[1], &seed, sizeof seed) != sizeof seed) {
                 _exit(2);
             }
@@ -261,7 +300,12 @@ static uint64_t run_batch(struct stage *stage, uint64_t from, uint64_t end) {
     if (child < 0 || waitpid(child, &status, 0) != child) {
         fatal("cannot run a child process");
     }
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? end : last;
+    bool is_good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!is_good) {
+        print_last_lines(said);
+    }
+    close(said);
+    return is_good ? end : last;
 }
 
 static bool parse(const char *text, uint64_t *out) {
@@ -285,7 +329,7 @@ int main(int argc, char **argv) {
         }
         is_one |= is_seed;
     }
-    log_set_level(is_one ? LOG_WARNING : LOG_ERROR);
+    log_set_level(LOG_WARNING);
     struct stage stage = {0};
     stage_open(&stage);
     int code = EXIT_SUCCESS;

@@ -7,6 +7,8 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "chain/fault_disk.h"
+#include "chain/state.h"
 #include "host/host.h"
 
 #define PROBE SOURCE_FOLDER "/tests/guests/probe/probe.wasm"
@@ -102,12 +104,13 @@ static void run_blocking(void *context, void (*run)(void *argument), void *argum
     run(argument);
 }
 
-static void open_log(struct world *world) {
+static void open_world_log(struct world *world) {
     struct error error = {0};
     struct chain_log_config config = {.folder = world->log_folder,
-                                      .segment_bytes = 1 << 20,
-                                      .buffer_bytes = 1 << 16,
-                                      .no_sync = true,
+                                      .segment_bytes = 1 << 17,
+                                      .buffer_bytes = 1 << 14,
+                                      .is_inline = true,
+                                      .disk = &world->disk->table,
                                       .env = &world->env};
     must(chain_log_open(&config, &world->log, &error), &error);
 }
@@ -116,9 +119,11 @@ void world_open(struct world *world, struct stage *stage, uint64_t seed, bool is
     *world = (struct world){.stage = stage, .random = seed, .is_verbose = is_verbose};
     env_init_seeded(&world->env, seed, 1700000000000000000U);
     (void)snprintf(world->log_folder, sizeof world->log_folder, "%s/log", stage->folder);
-    (void)file_remove_tree(world->log_folder, NULL);
-    open_log(world);
     struct error error = {0};
+    (void)file_remove_tree(world->log_folder, NULL);
+    must(file_make_folders(world->log_folder, 0700, &error), &error);
+    world->disk = fault_disk_new(world->log_folder, seed);
+    open_world_log(world);
     struct sched_config sched = {.deterministic = true,
                                  .seed = seed * 2654435761U,
                                  // Few enough that some waits find no stack, in some worlds.
@@ -143,13 +148,49 @@ void world_open(struct world *world, struct stage *stage, uint64_t seed, bool is
     must(actor_system_new(&config, &world->system, &error), &error);
 }
 
+// What the log's threads would do meanwhile.
+static void step_log(struct world *world) {
+    if (chance(world, 8) == 0) {
+        (void)writer_step(world->log);
+    }
+    if (chance(world, 16) == 0) {
+        (void)sync_step(world->log);
+    }
+}
+
 bool world_step(struct world *world) {
     world->steps++;
+    step_log(world);
     return sched_step(world->sched);
+}
+
+void world_disk_fails(struct world *world) {
+    struct fault_disk *disk = world->disk;
+    uint32_t kind = chance(world, 5);
+    disk->short_writes = chance(world, 500);
+    disk->write_errors = kind == 0 ? chance(world, 1000) : 0;
+    disk->sync_errors = kind == 1 ? chance(world, 1000) : 0;
+    disk->drops_pages = kind == 1 && chance(world, 8) == 0;
+    disk->room_errors = kind == 2 ? chance(world, 1000) : 0;
+    disk->is_full = kind == 3;
+}
+
+bool world_log_is_dead(const struct world *world) {
+    return world->log->failure.code != OK;
+}
+
+void world_disk_mends(struct world *world) {
+    fault_disk_mend(world->disk);
+    // A step that finds the log standing tries again.
+    for (int i = 0; i < 8; i++) {
+        (void)writer_step(world->log);
+        (void)sync_step(world->log);
+    }
 }
 
 void world_settle(struct world *world) {
     enum { STEPS_MOST = 2000000 };
+    world_disk_mends(world);
     for (uint32_t i = 0; atomic_load(&world->system->busy) != 0; i++) {
         if (!world_step(world)) {
             fatal("the node is busy, and nothing can happen any more");
@@ -199,9 +240,12 @@ void world_close(struct world *world) {
     actor_system_free(world->system);
     sched_free(world->sched);
     if (world->log != NULL) {
-        must(chain_log_close(world->log, &error), &error);
+        bool is_dead = world_log_is_dead(world);
+        enum status status = chain_log_close(world->log, &error);
+        must(is_dead ? OK : status, &error);
         world->log = NULL;
     }
+    fault_disk_free(world->disk);
 }
 
 // ---- what clients do

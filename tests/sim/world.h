@@ -31,6 +31,7 @@ struct world {
     uint64_t random;  // of the scenario; the node's own chance is env's
     struct env env;
     char log_folder[160];
+    struct fault_disk *disk;  // beneath the log
     struct chain_log *log;
     struct sched *sched;
     struct actor_system *system;
@@ -53,6 +54,12 @@ uint32_t chance(struct world *world, uint32_t bound);
 bool world_step(struct world *world);
 // Steps until nothing is left to do. A node that waits for nothing that can come is a failure.
 void world_settle(struct world *world);
+
+// The disk beneath the log begins to fail, in one way or another, or works again.
+void world_disk_fails(struct world *world);
+void world_disk_mends(struct world *world);
+// The disk forgot what it had taken: the log never goes on, and its files are damaged.
+bool world_log_is_dead(const struct world *world);
 
 // Starts a root actor and steps until its init has returned. False: it failed.
 bool world_start(struct world *world, const char *manifest, const char *id);
