@@ -10,13 +10,15 @@
 
 #include "base/compat.h"
 
+// The first one's `previous` is the last, so that a list is one pointer: actors have many lists,
+// most of them empty.
 struct list_node {
     struct list *list;  // NULL: in none
     struct list_node *next, *previous;
 };
 
 struct list {
-    struct list_node *first, *last;
+    struct list_node *first;
 };
 
 static inline bool list_is_empty(const struct list *list) {
@@ -26,9 +28,15 @@ static inline bool list_is_empty(const struct list *list) {
 // The node must be in no list.
 static inline void list_append(struct list *list, struct list_node *node) {
     assert(node->list == NULL);
-    *node = (struct list_node){.list = list, .previous = list->last};
-    *(list->last != NULL ? &list->last->next : &list->first) = node;
-    list->last = node;
+    struct list_node *first = list->first;
+    *node = (struct list_node){.list = list, .previous = node};
+    if (first == NULL) {
+        list->first = node;
+        return;
+    }
+    node->previous = first->previous;
+    first->previous->next = node;
+    first->previous = node;
 }
 
 // Nothing happens to a node that is in no list.
@@ -37,8 +45,16 @@ static inline void list_remove(struct list_node *node) {
     if (list == NULL) {
         return;
     }
-    *(node->previous != NULL ? &node->previous->next : &list->first) = node->next;
-    *(node->next != NULL ? &node->next->previous : &list->last) = node->previous;
+    if (list->first == node) {
+        list->first = node->next;
+    } else {
+        node->previous->next = node->next;
+    }
+    // Whoever comes after it, or the first when it was the last.
+    struct list_node *after = node->next != NULL ? node->next : list->first;
+    if (after != NULL) {
+        after->previous = node->previous;
+    }
     node->list = NULL;
 }
 
