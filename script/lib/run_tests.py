@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import project
 
 GROUPS = ("gates", "unit", "conformance", "system", "fuzz")
+NIGHTLY = ("replay",)  # by name only
 CPUS = os.cpu_count() or 1
 RESULT = re.compile(r"^(not )?ok\b(?:\s+(\d+))?(?:\s*-?\s*(.*))?$")
 PLAN = re.compile(r"^1\.\.(\d+)")
@@ -372,6 +373,9 @@ def run_groups(groups, quick, totals):
             run_all(system("dev"), totals, 1)
         if "release" in built:
             run_all(system("release", ("actor", "chain", "hostile")), totals, 1)
+    if "replay" in groups and "dev" in built:
+        heading("replay of what the system tests record")
+        run_all([Job("replay", ["script/replay-all", "--record"], limit=7200)], totals, 1)
     if "fuzz" in groups and not quick:
         heading("fuzz, %s s each" % FUZZ_SECONDS)
         run_all([Job("fuzz", ["script/fuzz", FUZZ_SECONDS], limit=2400)], totals, 1)
@@ -382,8 +386,9 @@ def main():
     quick = "--quick" in arguments
     groups = [a for a in arguments if a != "--quick"]
     for group in groups:
-        if group not in GROUPS:
-            sys.exit("script/test: unknown group '%s' (groups: %s)" % (group, " ".join(GROUPS)))
+        if group not in GROUPS + NIGHTLY:
+            sys.exit("script/test: unknown group '%s' (groups: %s)" % (
+                group, " ".join(GROUPS + NIGHTLY)))
     totals = Totals()
     start = time.monotonic()
     run_groups(groups or list(GROUPS), quick, totals)

@@ -94,7 +94,7 @@ enum status actor_event_contents(const struct chain_event *event, actor_referenc
     enum status status = OK;
     for (uint64_t i = 0; is_map && status == OK && i < pairs; i++) {
         uint64_t key = 0;
-        struct slice item;
+        struct slice item = {0};
         status = cbor_read_uint(&reader, &key, error);
         if (status == OK) {
             status = cbor_read_item(&reader, &item, error);

@@ -461,6 +461,11 @@ static bool find_export(struct slice type, enum export_kind *kind) {
     return false;
 }
 
+bool rerun_is_turn(struct slice type) {
+    enum export_kind kind;
+    return slice_equal_text(type, "instance-created") || find_export(type, &kind);
+}
+
 // The message, as far as the record tells of it.
 static enum status read_source(struct rerun *rerun, struct error *error) {
     struct turn *turn = &rerun->turn;
@@ -666,20 +671,37 @@ static bool says(struct slice data, uint64_t wanted, const char *word) {
     return false;
 }
 
+bool rerun_resets_state(const struct chain_event *recorded, bool restarts_anew) {
+    bool is_end =
+        slice_equal_text(recorded->type, "crashed") || slice_equal_text(recorded->type, "exited");
+    if (is_end) {
+        return restarts_anew && says(recorded->data, 2, "restart");
+    }
+    // A parent that asks gets a fresh start, whatever the manifest says.
+    return slice_equal_text(recorded->type, "restarted") &&
+           (restarts_anew || says(recorded->data, 1, "restart-child"));
+}
+
+// Whether the event is the end of an instance.
+static bool ends_instance(struct slice type) {
+    static const char *const types[] = {"aborted",    "crashed",   "exited",
+                                        "hibernated", "restarted", "shutdown"};
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        if (slice_equal_text(type, types[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void follow(struct rerun *rerun, const struct chain_event *recorded) {
     struct actor *actor = &rerun->actor;
-    bool is_crash = slice_equal_text(recorded->type, "crashed");
-    bool is_restart = slice_equal_text(recorded->type, "restarted");
-    bool is_end = slice_equal_text(recorded->type, "aborted") ||
-                  slice_equal_text(recorded->type, "hibernated") ||
-                  slice_equal_text(recorded->type, "shutdown");
-    if (is_crash || is_restart || is_end) {
+    bool restarts_anew = actor->program->manifest->restart_state == MANIFEST_STATE_INITIAL;
+    if (ends_instance(recorded->type)) {
         give_up_turn(rerun);
         drop_instance(rerun);
     }
-    bool begins_anew = is_crash && says(recorded->data, 2, "restart") &&
-                       actor->program->manifest->restart_state == MANIFEST_STATE_INITIAL;
-    if (is_restart || begins_anew) {
+    if (rerun_resets_state(recorded, restarts_anew)) {
         lifecycle_set_state(actor, bytes_ref(actor->initial_state));
     }
 }

@@ -59,6 +59,11 @@ struct rerun_made {
 enum status rerun_event(struct rerun *rerun, const struct chain_event *recorded,
                         struct rerun_made *made, struct error *error) MUST_CHECK;
 
+// Whether events of the type are turns, or the making of an instance.
+bool rerun_is_turn(struct slice type);
+// Whether the actor goes on from its initial state behind the event, which is no turn.
+// `restarts_anew`: restart_state of its manifest is "initial".
+bool rerun_resets_state(const struct chain_event *recorded, bool restarts_anew);
 // The state now; false when there is none. Until the next call.
 bool rerun_state(const struct rerun *rerun, struct slice *state);
 // Goes on from a state that the record gives, instead of the one that was made.

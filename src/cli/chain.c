@@ -18,6 +18,8 @@ enum {
     OPTION_UNTIL = 256,
     OPTION_SINCE,
     OPTION_BEFORE,
+    OPTION_AT,
+    OPTION_ID,
     OPTION_NO_CONTENTS,
     OPTION_UNSIGNED,
     OPTION_CONTENTS
@@ -55,6 +57,12 @@ static bool take_option(struct chain_command *command, int option, const char *a
             return take_number("from", &command->from, code);
         case OPTION_UNTIL:
             return take_number("until", &command->until, code);
+        case OPTION_AT:
+            command->has_at = true;
+            return take_number("at", &command->at, code);
+        case OPTION_ID:
+            command->new_id = optarg;
+            return true;
         case OPTION_SINCE:
             return take_time("since", &command->since_ns, code);
         case OPTION_BEFORE:
@@ -97,6 +105,8 @@ static bool parse_options(struct chain_command *command, int argc, char **argv, 
     static const struct option options[] = {{"data", required_argument, NULL, 'd'},
                                             {"from", required_argument, NULL, 'f'},
                                             {"until", required_argument, NULL, OPTION_UNTIL},
+                                            {"at", required_argument, NULL, OPTION_AT},
+                                            {"id", required_argument, NULL, OPTION_ID},
                                             {"since", required_argument, NULL, OPTION_SINCE},
                                             {"before", required_argument, NULL, OPTION_BEFORE},
                                             {"type", required_argument, NULL, 't'},
@@ -219,11 +229,14 @@ static int with_name(struct chain_command *command, const char *word, const char
         return name == NULL ? cli_usage("chain", "import which file?")
                             : cli_chain_import(command, name);
     }
+    if (strcmp(word, "fork") == 0) {
+        return cli_chain_fork(command, name);
+    }
     bool is_show = strcmp(word, "show") == 0;
     if (!is_show && strcmp(word, "export") != 0) {
         return cli_usage("chain",
-                         "list, show ACTOR, export ACTOR, import FILE, verify [ACTOR|FILE] or key, "
-                         "not '%s'",
+                         "list, show ACTOR, export ACTOR, import FILE, verify [ACTOR|FILE], "
+                         "fork ACTOR --at N or key, not '%s'",
                          word);
     }
     if (name == NULL) {

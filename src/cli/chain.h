@@ -20,6 +20,9 @@ struct chain_command {
     bool follow;
     bool without_contents;
     bool fills_in;  // contents in place of references
+    bool has_at;
+    uint64_t at;         // where to fork
+    const char *new_id;  // of the fork; NULL: generated
     bool is_unsigned;
 
     char *log_folder;
@@ -48,6 +51,7 @@ int cli_chain_verify(struct chain_command *command, const char *name);
 int cli_chain_verify_file(const char *path);
 int cli_chain_export(struct chain_command *command, const char *name);
 int cli_chain_import(struct chain_command *command, const char *path);
+int cli_chain_fork(struct chain_command *command, const char *name);
 int cli_chain_key(struct chain_command *command);
 
 // The same for a log that does not open or cannot be read because of `damage`, which they report:

@@ -131,13 +131,15 @@ static enum status open_chain(struct replay_command *command, struct error *erro
     return status;
 }
 
-// A chain file may hold all that it refers to; of a data folder the store must be there.
+// A chain file may hold all that it refers to, and what lacks is told where it is asked for.
 static enum status open_contents(struct replay_command *command, struct error *error) {
+    struct error why = {0};
     char *path = file_join(command->chains.data, "store");
-    enum status status =
-        content_open(path, true, true, &command->contents, command->file != NULL ? NULL : error);
+    enum status status = content_open(path, true, true, &command->contents, &why);
     free(path);
-    return command->file != NULL ? OK : status;
+    return status == OK || status == ERR_NOT_FOUND || command->file != NULL
+               ? OK
+               : error_set(error, status, "%s", why.message);
 }
 
 static enum status open_all(struct replay_command *command, struct error *error) {
@@ -194,8 +196,10 @@ static enum status next_event(void *context, struct chain_event *event, bool *mo
 static enum status read_content(void *context, const uint8_t hash[SHA256_BYTES],
                                 uint64_t limit_bytes, struct bytes **out, struct error *error) {
     struct replay_command *command = context;
-    enum status status = ERR_NOT_FOUND;
+    enum status status =
+        error_set(error, ERR_NOT_FOUND, "there is no store in %s", command->chains.data);
     if (command->file != NULL) {
+        error_clear(error);
         status = chain_file_content(command->file, hash, limit_bytes, out, error);
     }
     if (status == ERR_NOT_FOUND && command->contents != NULL) {

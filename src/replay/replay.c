@@ -143,6 +143,7 @@ static enum status resolve_resource(const struct component_resource *resource,
 
 struct spawned {
     struct slice nonce, manifest, component;
+    bool goes_on;  // the actor came back with its node, from the state that it had
     bool has_state;
     struct slice state;
 };
@@ -185,6 +186,9 @@ static enum status read_spawned(struct replay *replay, struct slice data, struct
             struct slice *into =
                 key == 1 ? &out->nonce : (key == 4 ? &out->manifest : &out->component);
             status = cbor_read_bytes(&reader, into, error);
+        } else if (key == 11) {
+            out->goes_on = true;
+            status = cbor_skip(&reader, error);
         } else if (key == 8) {
             out->has_state = true;
             status = read_bytes(replay, &reader, &out->state, error);
@@ -215,10 +219,19 @@ static enum status begin_run(struct replay *replay, const struct chain_event *re
         status = fetch(replay, spawned.component.data, COMPONENT_MOST_BYTES, "component",
                        &component, error);
     }
+    struct slice state;
+    struct bytes *last = NULL;
+    if (status == OK && spawned.goes_on && rerun_state(replay->rerun, &state)) {
+        last = bytes_copy(state);
+    }
     if (status == OK) {
         status = rerun_begin(replay->rerun, bytes_slice(manifest), component, spawned.has_state,
                              spawned.state, error);
     }
+    if (status == OK && last != NULL) {
+        rerun_set_state(replay->rerun, bytes_slice(last));
+    }
+    bytes_unref(last);
     if (status == OK && !replay->has_begun) {
         memcpy(replay->parent, recorded->parent, SHA256_BYTES);
         if (recorded->seq == 0) {

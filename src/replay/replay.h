@@ -69,6 +69,25 @@ struct replay_result {
 enum status replay_run(const struct replay_config *config, struct replay_result *result,
                        struct error *error) MUST_CHECK;
 
+// A new actor from a point of another's history.
+struct replay_fork {
+    const char *id;      // of the parent chain
+    uint64_t at;         // the event after which the new chain begins
+    const char *new_id;  // without a chain so far
+    // As in replay_config: the parent's events, and contents (only manifests are read).
+    enum status (*next)(void *context, struct chain_event *event, bool *more, struct error *error);
+    void *next_context;
+    enum status (*content)(void *context, const uint8_t hash[SHA256_BYTES], uint64_t limit_bytes,
+                           struct bytes **out, struct error *error);
+    void *content_context;
+    struct chain_log *log;  // that the new chain is appended to; nothing else appends meanwhile
+};
+// Appends event 0 of the new chain: the program and the state of the old one after event `at`, and
+// which chain, event and hash it comes from (docs/formats/chain.md). In the middle of a turn that
+// is the state before the turn. It is on disk when this returns. ERR_NOT_FOUND when there is no
+// such event, ERR_EXISTS when there is a chain of that id.
+enum status replay_fork(const struct replay_fork *fork, struct error *error) MUST_CHECK;
+
 // Appends what is different between two versions of one event, decoded: the first place, and what
 // stands there on both sides.
 void replay_describe(const struct replay_step *step, struct buf *out);

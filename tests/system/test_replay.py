@@ -41,7 +41,7 @@ def test_every_example_comes_to_the_same_head(t):
 
 
 def test_messages_children_timers_random_and_crashes_come_to_the_same_head(t):
-    manifest = t.probe()
+    manifest = t.probe('restart = "permanent"\n')
     t.requests(manifest, "echo hello", "float", "random 16", "range 1 6", "sleep 5", "set-state x",
                "spawn probe.toml", "children", "err sorry", "trap",
                "echo again", "bomb", "stack", "now", "uuid", "self", "get-state", "shutdown end")
@@ -167,6 +167,63 @@ def test_a_step_at_a_time_and_up_to_an_event(t):
     steps = replay(t, "a", "--step").expect(OK)
     shown = t.run("chain", "show", "a").expect(OK)
     check(steps.out.splitlines()[:-1] == shown.out.splitlines(), "as chain show prints", steps)
+
+
+# ---- forks
+
+
+def test_a_fork_begins_with_the_state_of_an_event_and_names_it(t):
+    t.requests(t.probe(), "set-state one", "set-state two", "echo x", "set-state three").expect(OK)
+    before = t.events("a")
+    forked = t.run("chain", "fork", "a", "--at", "5", "--id", "b").expect(OK, out=["b"])
+    check(t.events("a") == before, "the old chain is whole", forked)
+    events = t.events("b")
+    check(len(events) == 1 and events[0]["type"] == "spawned", "one event", events)
+    data, old = events[0]["data"], before[0]["data"]
+    check(data["8"] == {"text": "two"}, "the state after event 5", data)
+    check(data["12"] == ["a", 5, {"hex": before[5]["hash"]}], "where it comes from", data)
+    check(all(data[key] == old[key] for key in "34567"), "the same program", data)
+    check(data["1"] != old["1"], "a nonce of its own", data)
+    t.run("chain", "verify").expect(OK)
+    check(replay_all(t) > 5, "turns were run")
+    result = replay(t, "b", "--until", "0").expect(OK)
+    check("two" in result.out, "its state", result)
+
+
+def test_a_fork_takes_a_restart_for_what_it_is(t):
+    manifest = t.probe('restart = "permanent"\nrestart_state = "initial"\n')
+    t.run("run", manifest, "--id", "a", "--state", '"first"', "--request", "set-state second",
+          "--request", "trap", "--request", "set-state third", "--until-idle")
+    events = t.events("a")
+    crash = next(event["seq"] for event in events if event["type"] == "crashed")
+    for at, state in ((crash - 1, "second"), (crash, "first"), (events[-1]["seq"], "third")):
+        name = "fork-%d" % at
+        t.run("chain", "fork", "a", "--at", at, "--id", name).expect(OK)
+        data = t.events(name)[0]["data"]
+        check(state in json.dumps(data["8"]), "the state at %d is %s" % (at, state), data, events)
+        check(state in replay(t, "a", "--until", at).expect(OK).out, "as a replay has it", at)
+
+
+def test_a_fork_of_a_large_state_refers_to_it(t):
+    t.requests(t.probe(), "grow-state 9000").expect(OK)
+    name = t.run("chain", "fork", "a", "--at", "3").expect(OK).out.strip()
+    check(t.events(name)[0]["data"]["8"]["tag"] == 29285, "by its hash", t.events(name))
+    check(replay(t, name, "--until", "0").expect(OK).out.count("state: ") == 1, "its state")
+
+
+def test_a_fork_that_cannot_be_is_told(t):
+    manifest = t.probe()
+    t.requests(manifest, "echo x").expect(OK)
+    t.run("chain", "fork", "a").expect(USAGE, err="--at")
+    t.run("chain", "fork", "a", "--at", "99").expect(harness.ERROR, err="no event 99")
+    t.run("chain", "fork", "a", "--at", "2", "--id", "a").expect(harness.ERROR, err="already")
+    t.run("chain", "fork", "a", "--at", "2", "--id", "a b").expect(harness.ERROR)
+    t.run("chain", "fork", "nobody", "--at", "2").expect(harness.ERROR, err="nobody")
+    live = t.start("run", manifest, "--id", "a")
+    live.wait_line("started")
+    t.run("chain", "fork", "a", "--at", "2").expect(harness.ERROR, err=str(live.pid))
+    live.kill()
+    check(t.run("chain", "list").expect(OK).out.split() == ["a"], "no chain was made")
 
 
 # ---- what cannot be
