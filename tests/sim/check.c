@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "codec/cbor.h"
+#include "replay/replay.h"
 
 static void must(enum status status, const struct error *error) {
     if (status != OK) {
@@ -264,6 +265,102 @@ void check_ends(struct world *world, uint8_t digest[SHA256_BYTES]) {
     sha256(buf_slice(&heads), digest);
     buf_release(&heads);
     free(ends);
+    free_ids(&ids);
+}
+
+// ---- running again
+// ---------------------------------------------------------------------------------
+
+struct replaying {
+    struct world *world;
+    struct chain_reader *reader;
+    const char *id;
+};
+
+static enum status next_event(void *context, struct chain_event *event, bool *more,
+                              struct error *error) {
+    struct replaying *replaying = context;
+    return chain_reader_next(replaying->reader, event, more, error);
+}
+
+static enum status kept_content(void *context, const uint8_t hash[SHA256_BYTES],
+                                uint64_t limit_bytes, struct bytes **out, struct error *error) {
+    struct replaying *replaying = context;
+    struct bytes *content = map_get(&replaying->world->kept, slice_of(hash, SHA256_BYTES));
+    if (content == NULL || content->size > limit_bytes) {
+        return error_set(error, ERR_NOT_FOUND, "a content that was not kept");
+    }
+    *out = bytes_ref(content);
+    return OK;
+}
+
+static enum status visit_range(void *context, const char *id, uint64_t first, uint64_t count,
+                               actor_visit_fn visit, void *visit_context, struct error *error) {
+    struct replaying *replaying = context;
+    struct chain_reader *reader = NULL;
+    enum status status = chain_reader_open(replaying->world->log, id, first, &reader, error);
+    bool more = status == OK;
+    for (uint64_t i = 0; more && i < count; i++) {
+        struct chain_event event;
+        status = chain_reader_next(reader, &event, &more, error);
+        more = status == OK && more && visit(visit_context, &event);
+    }
+    if (reader != NULL) {
+        chain_reader_close(reader);
+    }
+    return status;
+}
+
+static bool show_difference(void *context, const struct replay_step *step) {
+    const struct replaying *replaying = context;
+    if (step->is_different) {
+        struct buf text = {0};
+        replay_describe(step, &text);
+        fatal("the chain of %s runs differently in event %llu: %s", replaying->id,
+              (unsigned long long)step->recorded->seq, buf_text(&text));
+    }
+    return true;
+}
+
+static void replay_one(struct world *world, const char *id) {
+    struct error error = {0};
+    struct replaying replaying = {.world = world, .id = id};
+    struct replay_result result = {0};
+    struct replay_config config = {.id = id,
+                                   .next = next_event,
+                                   .next_context = &replaying,
+                                   .content = kept_content,
+                                   .content_context = &replaying,
+                                   .visit = visit_range,
+                                   .visit_context = &replaying,
+                                   .compiler = world->stage->compiler,
+                                   .until = UINT64_MAX,
+                                   .step = show_difference,
+                                   .step_context = &replaying};
+    must(chain_reader_open(world->log, id, 0, &replaying.reader, &error), &error);
+    enum status status = replay_run(&config, &result, &error);
+    chain_reader_close(replaying.reader);
+    bytes_unref(result.state);
+    if (status != OK) {
+        fatal("the chain of %s does not run again: %s", id, error.message);
+    }
+    if (memcmp(result.head, result.recorded_head, SHA256_BYTES) != 0) {
+        fatal("the chain of %s comes to another head when it runs again", id);
+    }
+}
+
+void check_replays(struct world *world) {
+    enum { REPLAYS_MOST = 3 };
+    struct ids ids = all_ids(world);
+    // A replay brings its own worker.
+    wasm_thread_leave();
+    for (int i = 0; i < REPLAYS_MOST && ids.count > 0; i++) {
+        const char *id = ids.items[chance(world, (uint32_t)ids.count)];
+        if (map_get_text(&world->bent, id) == NULL) {
+            replay_one(world, id);
+        }
+    }
+    wasm_thread_enter();
     free_ids(&ids);
 }
 

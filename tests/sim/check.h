@@ -21,6 +21,8 @@ void check_messages(struct world *world, const struct note *notes, uint32_t coun
 // After the stop: the last event of each chain is its shutdown, and children end before parents.
 // Gives the digest of all heads, in the order of their first events.
 void check_ends(struct world *world, uint8_t digest[SHA256_BYTES]);
+// After the stop: some of the chains, run again from their record, come to the same head.
+void check_replays(struct world *world);
 // For those who look on: how many events of which type there are.
 void print_events(struct world *world);
 // After the log was closed: from the files alone.

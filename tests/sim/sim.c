@@ -150,6 +150,7 @@ static void starve(struct scenario *s) {
         return;
     }
     say(s, actor_id(actor), "(its memory is used up)");
+    (void)map_add(&s->world.bent, bytes_slice(actor->id), s);
     s->starved = actor;
     s->starved_limit = actor->budget.memory_limit_bytes;
     actor->budget.memory_limit_bytes = atomic_load(&actor->budget.memory_used_bytes);
@@ -221,6 +222,7 @@ static void play(struct stage *stage, uint64_t seed, bool is_verbose,
     memset(digest, 0, SHA256_BYTES);
     if (!is_dead) {
         check_ends(world, digest);
+        check_replays(world);
     }
     if (is_verbose && !is_dead) {
         print_events(world);

@@ -104,6 +104,28 @@ static void run_blocking(void *context, void (*run)(void *argument), void *argum
     run(argument);
 }
 
+// Contents that chains refer to by their hash.
+static enum status keep(void *context, struct slice content, const uint8_t hash[SHA256_BYTES],
+                        struct error *error) {
+    struct world *world = context;
+    struct slice key = slice_of(hash, SHA256_BYTES);
+    (void)error;
+    if (map_get(&world->kept, key) == NULL) {
+        (void)map_add(&world->kept, key, bytes_copy(content));
+    }
+    return OK;
+}
+
+static void forget_kept(struct world *world) {
+    uint32_t cursor = 0;
+    for (struct map_entry *entry = map_next(&world->kept, &cursor); entry != NULL;
+         entry = map_next(&world->kept, &cursor)) {
+        bytes_unref(entry->value);
+    }
+    map_release(&world->kept);
+    map_release(&world->bent);
+}
+
 static void open_world_log(struct world *world) {
     struct error error = {0};
     struct chain_log_config config = {.folder = world->log_folder,
@@ -142,6 +164,9 @@ void world_open(struct world *world, struct stage *stage, uint64_t seed, bool is
         // Some nodes are always short of memory.
         .instance_memory_bytes = chance(world, 2) == 0 ? (uint64_t)chance(world, 16) << 18 : 0,
         .run_blocking = run_blocking,
+        .keep = keep,
+        .keep_value = keep,
+        .keep_context = world,
         .is_single_threaded = true,
         .steps_in_a_row = 1 + chance(world, 4),
         .quiet = true};
@@ -246,6 +271,7 @@ void world_close(struct world *world) {
         world->log = NULL;
     }
     fault_disk_free(world->disk);
+    forget_kept(world);
 }
 
 // ---- what clients do

@@ -33,6 +33,9 @@ struct world {
     char log_folder[160];
     struct fault_disk *disk;  // beneath the log
     struct chain_log *log;
+    struct map kept;  // SHA-256 -> struct bytes: what chains refer to
+    struct map
+        bent;  // ids of actors whose limits were changed, so that they do not run again alike
     struct sched *sched;
     struct actor_system *system;
     struct ask *asks[ASKS_MOST];
