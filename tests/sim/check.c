@@ -157,6 +157,7 @@ static void search_event(void *context, const char *id, const struct chain_event
         is_type(event, "handle-send") && find_key(event, 3, &reader) && holds(event, search->text);
     // Whoever rests, stops or drops its mailbox loses what is in it, and says so.
     search->may_lose |= is_type(event, "shutdown") || is_type(event, "restarted") ||
+                        is_type(event, "exited") ||
                         (is_type(event, "crashed") && !holds(event, "restart"));
 }
 

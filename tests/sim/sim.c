@@ -33,8 +33,9 @@ struct scenario {
     uint64_t starved_limit;
 };
 
-static const char *const kinds[] = {"plain.toml", "tight.toml", "sleepy.toml", "spare.toml",
-                                    "firm.toml",  "errs.toml",  "drops.toml"};
+static const char *const kinds[] = {"all.toml",   "rest.toml",   "plain.toml",
+                                    "tight.toml", "sleepy.toml", "spare.toml",
+                                    "firm.toml",  "errs.toml",   "drops.toml"};
 
 static const char *any_id(struct scenario *s) {
     return s->ids[chance(&s->world, s->id_count)];
@@ -81,7 +82,7 @@ static void note_send(struct scenario *s) {
     }
     struct note *note = &s->notes[s->note_count++];
     const char *target = any_id(s);
-    (void)snprintf(note->target, sizeof note->target, "%s", target);
+    memcpy(note->target, target, strlen(target) + 1);
     (void)snprintf(note->text, sizeof note->text, "note %u.", s->note_count);
     char text[256];
     if (chance(world, 3) == 0) {

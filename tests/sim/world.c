@@ -30,25 +30,28 @@ static void must(enum status status, const struct error *error) {
 // ----------------------------------------------------------------------------
 
 static const struct {
-    const char *file, *keys, *more_limits;
+    const char *file, *keys, *more_limits, *strategy;
 } manifests[] = {
-    {"plain.toml", "", ""},
-    {"tight.toml", "", "mailbox_messages = 2\nchannels = 2\n"},
-    {"sleepy.toml", "stateless_instance = true\nhibernate_after_ms = 3\n", ""},
-    {"spare.toml", "stateless_instance = true\nrestart = \"permanent\"\n", ""},
-    {"firm.toml", "restart = \"permanent\"\nrestart_state = \"last\"\n", ""},
-    {"errs.toml", "restart = \"transient\"\non_error = \"crash\"\n", ""},
-    {"drops.toml", "restart = \"permanent\"\nmailbox_on_restart = \"drop\"\n", ""},
+    {"plain.toml", "", "", "one-for-one"},
+    {"all.toml", "restart = \"permanent\"\n", "", "one-for-all"},
+    {"rest.toml", "restart = \"transient\"\n", "", "rest-for-one"},
+    {"tight.toml", "", "mailbox_messages = 2\nchannels = 2\n", "one-for-one"},
+    {"sleepy.toml", "stateless_instance = true\nhibernate_after_ms = 3\n", "", "one-for-one"},
+    {"spare.toml", "stateless_instance = true\nrestart = \"permanent\"\n", "", "one-for-one"},
+    {"firm.toml", "restart = \"permanent\"\nrestart_state = \"last\"\n", "", "one-for-one"},
+    {"errs.toml", "restart = \"transient\"\non_error = \"crash\"\n", "", "one-for-one"},
+    {"drops.toml", "restart = \"permanent\"\nmailbox_on_restart = \"drop\"\n", "", "one-for-one"},
 };
 
 static void write_manifest(const struct stage *stage, size_t i) {
     struct error error = {0};
     struct buf text = {0};
-    buf_format(
-        &text,
-        "name = \"%s\"\ncomponent = \"probe.wasm\"\n%s[supervision]\nbackoff_initial_ms = 2\n"
-        "backoff_max_ms = 20\nmax_restarts = 4\nwindow_ms = 100\n%s" LIMITS "%s",
-        manifests[i].file, manifests[i].keys, HANDLERS, manifests[i].more_limits);
+    buf_format(&text, "name = \"%s\"\ncomponent = \"probe.wasm\"\n%s", manifests[i].file,
+               manifests[i].keys);
+    buf_format(&text,
+               "[supervision]\nbackoff_initial_ms = 2\nbackoff_max_ms = 20\nmax_restarts = 4\n"
+               "window_ms = 100\nstrategy = \"%s\"\n%s" LIMITS "%s",
+               manifests[i].strategy, HANDLERS, manifests[i].more_limits);
     char *path = file_join(stage->folder, manifests[i].file);
     must(file_write_atomic(path, buf_slice(&text), 0600, &error), &error);
     free(path);
