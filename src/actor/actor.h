@@ -301,7 +301,8 @@ struct actor_job {
     _Atomic uint32_t references;
     struct actor *actor;
     struct completion *waiter;
-    bool has_begun;
+    _Atomic uint8_t phase;
+    struct chain_watch watch;
 };
 void actor_job_init(struct actor_job *job, void (*run)(struct actor_job *job),
                     void (*release)(struct actor_job *job));
@@ -341,6 +342,8 @@ struct actor_event {
     // maker bounds itself, and is never refused because the mailbox is full.
     bool is_reserved;
     uint32_t size;
+    // Set when it is settled: what the world hears of it must wait for actor_hold.
+    uint64_t depends;
     // Fills the items of the export's second parameter, a tuple (zeroed); in `arena` if need be, or
     // borrowed from the event. On the actor's worker.
     void (*fill)(struct actor_event *event, struct arena *arena, struct value *tuple);
@@ -355,6 +358,16 @@ struct actor_event {
 // ERR_CLOSED when the actor has ended or is about to, ERR_UNSUPPORTED when it has no such export.
 enum status actor_deliver(struct actor *target, struct actor_event *event,
                           struct error *error) MUST_CHECK;
+// Something that leaves the node when what it depends on is on disk (durability = "sync").
+struct actor_hold {
+    struct chain_watch watch;
+    // is_durable false: it never will be; nothing may be told then.
+    void (*go)(struct actor_hold *hold, bool is_durable);
+};
+// Calls `go` at once when the event's answer may be told, else later on a thread that must not be
+// blocked. Any thread, with no lock held. The hold lasts until then.
+void actor_hold_event(struct actor *actor, const struct actor_event *event, struct actor_hold *hold,
+                      void (*go)(struct actor_hold *hold, bool is_durable));
 // Whether it has the export. Any thread.
 bool actor_handles(const struct actor *actor, enum actor_event_kind kind);
 // Of the instance that is calling.

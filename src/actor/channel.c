@@ -129,6 +129,7 @@ static void add_notice(struct message *notice, struct actor *by, struct message 
     if (notice != NULL) {
         notice->sender = bytes_ref(by->id);
         notice->sender_seq = by->head.next_seq - 1;
+        notice->depends = actor_depends(by);
         notice->sender_index = by->event_messages++;
         notice->next = *notices;
         *notices = notice;
@@ -176,6 +177,7 @@ void channel_decide(struct actor *acceptor, struct channel *channel, bool is_acc
             first->next = *notices;
             *notices = first;
         }
+        opener->depends = actor_depends(acceptor);
         completion_finish(opener, OK, NULL);
         return;
     }
@@ -187,6 +189,7 @@ void channel_decide(struct actor *acceptor, struct channel *channel, bool is_acc
     }
     side_leave(channel, 1);
     if (is_wanted) {
+        opener->depends = actor_depends(acceptor);
         completion_finish(
             opener, ERR_DENIED,
             refusal.size > 0 ? bytes_copy(refusal) : text_bytes("channel was refused"));

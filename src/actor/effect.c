@@ -7,6 +7,7 @@ const char cannot_record[] = "the chain cannot be written";
 
 static void reply_now(struct actor_system *system, struct message *effect) {
     system_lock(system);
+    effect->request->depends = effect->depends;
     request_finish(effect->request, (enum status)effect->status, bytes_copy(message_body(effect)));
     system_unlock(system);
 }
@@ -21,6 +22,7 @@ void effects_hand_over(struct turn *turn) {
     while (effect != NULL) {
         struct message *next = effect->next;
         effect->sender_seq = self->head.next_seq - 1;
+        effect->depends = actor_depends(self);
         if (effect->kind == EFFECT_REPLY) {
             reply_now(self->system, effect);
             message_free(effect);
@@ -28,7 +30,7 @@ void effects_hand_over(struct turn *turn) {
             spawn_begin(effect->spawn);
             message_free(effect);
         } else if (effect->kind == EFFECT_JOB) {
-            job_begin(effect->job);
+            job_begin(effect->job, effect->depends);
             message_free(effect);
         } else if (effect->kind == EFFECT_STOP_CHILD) {
             system_lock(self->system);
@@ -80,6 +82,7 @@ static void settle_request(struct turn *turn, enum leg_outcome outcome, const st
                            struct slice error_text) {
     struct actor *actor = turn->actor;
     struct request *request = turn->message->request;
+    request->depends = actor_depends(actor);
     if (outcome == LEG_ERROR) {
         request_finish(request, ERR_GUEST, bytes_copy(error_text));
         return;
@@ -123,6 +126,7 @@ static void settle_channel(struct turn *turn, enum leg_outcome outcome, const st
         first = message_new(MESSAGE_CHANNEL, body);
         first->sender = bytes_ref(actor->id);
         first->sender_seq = actor->head.next_seq - 1;
+        first->depends = actor_depends(actor);
         first->sender_index = actor->event_messages++;
     }
     channel_decide(actor, channel, accepted, body, first, notices);
@@ -142,6 +146,7 @@ static void settle_turn_event(struct turn *turn, enum leg_outcome outcome,
                               const struct value *tuple, struct slice error_text,
                               const char *trap) {
     const struct component_func_type *type = turn->actor->program->exports[turn->kind].type;
+    turn->message->event->depends = actor_depends(turn->actor);
     if (outcome == LEG_TRAP) {
         settle_event(turn->message, ERR_TRAP, NULL, slice_text(trap));
     } else if (outcome == LEG_ERROR) {

@@ -144,6 +144,17 @@ void loader_release(struct actor_system *system);
 // Any thread. The job must last until its `done`.
 void loader_submit(struct actor_system *system, struct load_job *job);
 
+// ---- depend.c ----------------------------------------------------------------------------------
+
+// The actor's state now depends on what is behind that position in the log.
+void actor_depend(struct actor *actor, uint64_t position);
+uint64_t actor_depends(const struct actor *actor);
+// Whether what depends on the position may leave the node.
+bool is_durable(const struct actor_system *system, uint64_t position);
+// Outside of all actors: waits for that. ERR_IO: it will not be, or not soon.
+enum status wait_until_durable(struct actor_system *system, uint64_t position,
+                               struct error *error) MUST_CHECK;
+
 // ---- optimise.c --------------------------------------------------------------------------------
 
 // Has a component, which has quick code, compiled by the optimising compiler as well, some time.
@@ -161,6 +172,7 @@ struct completion {
     void (*done)(struct completion *completion);
     enum status status;
     struct bytes *value;  // the answer, or the error's text
+    uint64_t depends;     // as of a message; set before it is finished
 };
 // Lock held. Takes `value`. Nothing happens when it is not armed.
 void completion_finish(struct completion *completion, enum status status, struct bytes *value);
@@ -196,14 +208,15 @@ struct channel;
 // `next`.
 struct message {
     struct message *next;
-    struct actor *target;       // keeps, while in an outbox
-    struct bytes *sender;       // keeps; id of the sending actor, NULL: from outside
-    uint64_t sender_seq;        // of the sender's event that recorded the sending
-    struct request *request;    // keeps
-    struct channel *channel;    // keeps
-    struct bytes *child;        // keeps; id, of child notices
-    struct spawn *spawn;        // EFFECT_SPAWN; owned by the spawn itself
-    struct actor_job *job;      // EFFECT_JOB; counted
+    struct actor *target;     // keeps, while in an outbox
+    struct bytes *sender;     // keeps; id of the sending actor, NULL: from outside
+    uint64_t sender_seq;      // of the sender's event that recorded the sending
+    uint64_t depends;         // what comes of it may leave the node when the log is synced to here
+    struct request *request;  // keeps
+    struct channel *channel;  // keeps
+    struct bytes *child;      // keeps; id, of child notices
+    struct spawn *spawn;      // EFFECT_SPAWN; owned by the spawn itself
+    struct actor_job *job;    // EFFECT_JOB; counted
     struct actor_event *event;  // until it is settled
     uint32_t sender_index;      // among the effects of that event
     uint8_t kind;
@@ -233,6 +246,7 @@ struct request {
     enum request_state state;
     struct completion *requester;  // NULL: gone
     struct bytes *requester_id;    // keeps; NULL: from outside
+    uint64_t depends;              // of its answer
     struct actor *target;          // while DELIVERED: in whose list it is; borrowed
     struct list_node node;         // in target's list, oldest first
     struct list_node gone;         // of those without a requester
@@ -420,6 +434,10 @@ struct actor {
     struct bytes *exit_data;
     struct bytes *start_error;  // why the first init failed; starters hear it when the id is free
     // atomic
+    // What it does may leave the node when the log is synced up to here: the latest event of a
+    // `sync` actor that its state depends on. Grows; by the owner, or under the lock while the
+    // owner waits. Relaxed: whoever reads it was told of what it is about with an order of its own.
+    _Atomic uint64_t depends;
     _Atomic uint32_t references;
     _Atomic uint32_t control;
     _Atomic uint32_t status;
@@ -762,7 +780,7 @@ void spawn_abandon(struct spawn *spawn);
 
 // job.c
 // The leg that asked for it is recorded, or could not be.
-void job_begin(struct actor_job *job);
+void job_begin(struct actor_job *job, uint64_t depends);
 void job_abandon(struct actor_job *job);
 
 // lifecycle.c

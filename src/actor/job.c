@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Jobs: work that may block, done elsewhere while the actor that wants it is parked. The leg that
 // asks for it is recorded before the work begins, its result after (contract, section 3, Effects).
+#include <sched.h>
 #include <stdlib.h>
 
 #include "actor/internal.h"
@@ -41,13 +42,45 @@ static void submit(struct actor_system *system, struct actor_job *job) {
     system->config.run_blocking(system->config.blocking_context, run_job, job);
 }
 
-void job_begin(struct actor_job *job) {
-    job->has_begun = true;
+enum { JOB_NEW, JOB_HELD, JOB_BEGINNING, JOB_BEGUN, JOB_CANCELLED };
+
+static void begin(struct actor_job *job) {
     if (job->run == NULL) {
         job->begin(job);
     } else {
         submit(job->actor->system, job);
     }
+}
+
+// What the job depends on is on disk, or never will be.
+static void stop_holding(struct chain_watch *watch, bool is_synced) {
+    struct actor_job *job = CONTAINER_OF(watch, struct actor_job, watch);
+    uint8_t held = JOB_HELD;
+    // Partner: the same in actor_run_job. One of the two has the job.
+    if (!atomic_compare_exchange_strong(&job->phase, &held, JOB_BEGINNING)) {
+        job_abandon(job);
+    } else if (is_synced) {
+        atomic_fetch_add_explicit(&job->references, 1, memory_order_relaxed);
+        begin(job);
+        atomic_store(&job->phase, JOB_BEGUN);
+        actor_job_unref(job);
+    } else {
+        job->status = error_set(&job->error, ERR_IO,
+                                "not begun: what led to it cannot be written to the log");
+        actor_job_done(job);
+    }
+}
+
+void job_begin(struct actor_job *job, uint64_t depends) {
+    struct actor_system *system = job->actor->system;
+    if (is_durable(system, depends)) {
+        atomic_store(&job->phase, JOB_BEGUN);
+        begin(job);
+        return;
+    }
+    atomic_store(&job->phase, JOB_HELD);
+    job->watch = (struct chain_watch){.position = depends, .reached = stop_holding};
+    chain_watch_sync(system->config.log, &job->watch);
 }
 
 void job_abandon(struct actor_job *job) {
@@ -87,8 +120,15 @@ enum status actor_run_job(struct actor *self, struct actor_job *job, struct erro
     system_unlock(self->system);
     if (!was_begun) {
         job_abandon(job);
-    } else if (status != OK && job->has_begun && job->cancel != NULL) {
-        job->cancel(job);
+    } else if (status != OK) {
+        uint8_t held = JOB_HELD;
+        bool has_begun = !atomic_compare_exchange_strong(&job->phase, &held, JOB_CANCELLED);
+        while (has_begun && job->cancel != NULL && atomic_load(&job->phase) == JOB_BEGINNING) {
+            (void)sched_yield();  // `begin` returns at once
+        }
+        if (has_begun && job->cancel != NULL && atomic_load(&job->phase) == JOB_BEGUN) {
+            job->cancel(job);
+        }
     }
     return status == OK ? outcome(job, error) : status;
 }

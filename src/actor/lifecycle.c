@@ -478,8 +478,9 @@ static void started_well(struct actor *actor) {
     system_lock(actor->system);
     // Who asked for a restart meanwhile waits for the next start.
     while (!list_is_empty(&actor->starters) && !atomic_load(&actor->down_requested)) {
-        completion_finish(LIST_FIRST(&actor->starters, struct completion, node), OK,
-                          bytes_ref(actor->id));
+        struct completion *starter = LIST_FIRST(&actor->starters, struct completion, node);
+        starter->depends = actor_depends(actor);
+        completion_finish(starter, OK, bytes_ref(actor->id));
     }
     restart_group_up(actor);
     system_unlock(actor->system);

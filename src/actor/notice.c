@@ -92,6 +92,7 @@ void notice_add(struct actor *child, const struct notice *notice, struct message
     message->child = bytes_ref(child->id);
     message->sender = bytes_ref(child->id);
     message->sender_seq = child->head.next_seq - 1;
+    message->depends = actor_depends(child);
     message->sender_index = child->event_messages++;
     message->target = actor_ref(parent);
     bool may_hold = !child->is_stopping && child->held == NULL;

@@ -471,15 +471,6 @@ static enum status resolve_resource(void *context, const struct component_resour
     return link->resolve_resource(resource, out, error);
 }
 
-static enum status check_policies(const struct manifest *manifest, struct error *error) {
-    if (manifest->durability == MANIFEST_SYNC) {
-        return error_set(error, ERR_UNSUPPORTED,
-                         "%s: durability: \"sync\" is not available yet; use \"async\"",
-                         manifest->file);
-    }
-    return OK;
-}
-
 static void warn(void *context, const char *text) {
     (void)context;
     log_line(LOG_WARNING, "%s", text);
@@ -504,9 +495,6 @@ static enum status build(struct actor_system *system, struct program *program,
                          const struct manifest_resolver *resolver, struct error *error) {
     struct manifest *manifest = program->manifest;
     enum status status = manifest_check_available(manifest, error);
-    if (status == OK) {
-        status = check_policies(manifest, error);
-    }
     struct component *component = NULL;
     if (status == OK) {
         status = get_component(system, manifest, resolver, &component, error);

@@ -345,9 +345,13 @@ static bool append(struct actor *actor, const char *type, struct slice data) {
         return true;
     }
     struct error error = {0};
-    if (chain_append(actor->system->config.log, &actor->head, type, data, NULL, &error) != OK) {
+    uint64_t end = 0;
+    if (chain_append(actor->system->config.log, &actor->head, type, data, &end, &error) != OK) {
         log_line(LOG_ERROR, "actor %s: cannot record %s: %s", actor_id(actor), type, error.message);
         return false;
+    }
+    if (actor->program->manifest->durability == MANIFEST_SYNC) {
+        actor_depend(actor, end);
     }
     return true;
 }

@@ -122,6 +122,7 @@ void request_finish(struct request *request, enum status status, struct bytes *v
     struct completion *requester = request->requester;
     request->requester = NULL;
     if (requester != NULL) {
+        requester->depends = request->depends;
         completion_finish(requester, status, value);
     } else {
         bytes_unref(value);

@@ -45,6 +45,7 @@ static void spawn_create(struct spawn *spawn) {
         completion_finish(waiter, error.code, text_bytes("%s", error.message));
     } else if (child != NULL && waiter != NULL && waiter->is_armed) {
         list_append(&child->starters, &waiter->node);
+        actor_depend(child, actor_depends(parent));
         parent->waits_for = child;
     } else if (child != NULL) {
         // The instance that asked is gone, and the next one knows nothing of it.
@@ -209,6 +210,7 @@ enum status actor_child_state(struct actor *self, struct slice id, struct bytes 
     while (atomic_flag_test_and_set_explicit(&child->state_lock, memory_order_acquire)) {
     }
     *state = bytes_ref(child->state);
+    actor_depend(self, actor_depends(child));
     atomic_flag_clear_explicit(&child->state_lock, memory_order_release);
     actor_unref(child);
     return OK;
@@ -268,6 +270,7 @@ enum status actor_visit_chain(struct actor *self, struct slice id, actor_visit_f
                               .status = OK,
                               .error = error};
     turn_on_worker(self->turn, visit_on_worker, &job);
+    actor_depend(self, child != NULL ? actor_depends(child) : 0);
     actor_unref(child);
     return job.status;
 }

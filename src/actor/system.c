@@ -246,6 +246,10 @@ void actor_system_stop(struct actor_system *system) {
         pthread_cond_wait(&system->changed, &system->lock);
     }
     system_unlock(system);
+    if (system->config.log != NULL) {
+        // What waits for the log to be told to the world refers to what is about to be freed.
+        chain_watches_end(system->config.log);
+    }
     // Nobody is left to be woken.
     sched_timer_cancel(system->config.sched, &system->gate_timer);
     sched_timer_cancel(system->config.sched, &system->spare_timer);
@@ -307,6 +311,21 @@ static enum status outside_wait(struct outside_wait *wait, uint64_t timeout_ns,
     return OK;
 }
 
+// What the world is told waits for what it depends on.
+static enum status tell_when_durable(const struct outside_wait *wait, enum status status,
+                                     struct bytes **value, struct error *error) {
+    struct error cause = {0};
+    if (wait_until_durable(wait->system, wait->completion.depends, &cause) == OK) {
+        return status;
+    }
+    if (status == OK) {
+        bytes_unref(*value);
+        *value = NULL;
+    }
+    error_clear(error);
+    return error_set(error, cause.code, "%s", cause.message);
+}
+
 // Makes a root actor of the program and waits until its init has returned. Writes its id.
 static enum status start_program(struct actor_system *system, struct program *program,
                                  const char *chosen_id, uint64_t timeout_ns,
@@ -333,6 +352,7 @@ static enum status start_program(struct actor_system *system, struct program *pr
     system_lock(system);
     status = outside_wait(&wait, timeout_ns, &nothing, error);
     system_unlock(system);
+    status = tell_when_durable(&wait, status, &nothing, error);
     bytes_unref(nothing);
     actor_unref(actor);
     return status;
@@ -484,6 +504,7 @@ enum status actor_request_from_outside(struct actor_system *system, const char *
     status = outside_wait(&wait, timeout_ns, reply, error);
     request_abandon(request);
     system_unlock(system);
+    status = tell_when_durable(&wait, status, reply, error);
     busy_drop(system, 1);
     request_unref(request);
     actor_unref(target);

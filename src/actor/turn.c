@@ -629,6 +629,7 @@ static bool accept_message(struct actor *actor, const struct message *message) {
 }
 
 static void start_message(struct actor *actor, struct message *message) {
+    actor_depend(actor, message->depends);
     if (!accept_message(actor, message)) {
         mailbox_consumed(actor, message);
         settle_event(message, ERR_CLOSED, NULL, slice_text("the actor was restarted"));

@@ -12,6 +12,7 @@ static void wait_finished(struct completion *completion) {
     struct actor *actor = turn->actor;
     actor->waits_for = NULL;
     actor->waiting = NULL;
+    actor_depend(actor, completion->depends);
     // Release: the worker's acquire in run_step sees the status and value.
     atomic_store_explicit(&turn->wait_done, true, memory_order_release);
     sched_wake(&actor->task);

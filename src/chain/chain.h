@@ -106,6 +106,23 @@ enum chain_level { CHAIN_WRITTEN, CHAIN_SYNCED };
 // when the log has stood for a second or more: it may be done later, or never.
 enum status chain_wait(struct chain_log *log, uint64_t position, enum chain_level level,
                        struct error *error) MUST_CHECK;
+
+// Whether everything before `position` is on disk. Any thread, without a lock.
+bool chain_is_synced(const struct chain_log *log, uint64_t position);
+// For who may not block: `reached` is called once, as soon as everything before `position` is on
+// disk, or, with is_synced false, when it will never be. With no lock held, on the log's threads or
+// within chain_watch_sync; must not block. The watch is the log's until then.
+struct chain_watch {
+    uint64_t position;
+    void (*reached)(struct chain_watch *watch, bool is_synced);
+    struct chain_watch *next;  // the log's
+};
+void chain_watch_sync(struct chain_log *log, struct chain_watch *watch);
+// Waits for all watches, but not for a log that stands for longer than a second: then they, and all
+// later ones whose position is not synced, are told that they will never be. Before what they would
+// wake is freed.
+void chain_watches_end(struct chain_log *log);
+
 struct chain_stats {
     uint64_t events, bytes, written_bytes, synced_bytes, syncs, writer_cpu_ns;
     uint64_t stands;       // how many times the disk made the log stand

@@ -98,6 +98,11 @@ struct chain_log {
     struct log_buffer *full;    // for the writer; NULL: the other buffer is free
     uint64_t written;
     uint64_t synced;
+    _Atomic uint64_t synced_seen;  // `synced`, for those without `lock`
+    struct chain_watch *watches;   // by position
+    struct chain_watch *last_watch;
+    uint32_t watches_called;  // are being
+    bool watches_ended;       // nobody is to be waited for any more
     uint64_t event_count;
     uint64_t sync_count;
     uint64_t writer_cpu_ns;
@@ -182,6 +187,8 @@ void note_progress(struct chain_log *log);
 void wait_for_progress(struct chain_log *log);
 // With `lock` held: ERR_IO when the log failed, or has stood for longer than one is patient.
 enum status check_standing(const struct chain_log *log, struct error *error) MUST_CHECK;
+// With `lock` held, which is given away meanwhile: calls the watches that are due (watch.c).
+void watches_call(struct chain_log *log);
 // What the threads do, once, for a log without: writes what there is, syncs what is written. False
 // when there was nothing to do or it could not be done.
 bool writer_step(struct chain_log *log);

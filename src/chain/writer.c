@@ -38,6 +38,8 @@ void note_progress(struct chain_log *log) {
     if (is_easy || log->failure.code != OK) {
         atomic_store_explicit(&log->is_behind, false, memory_order_relaxed);
     }
+    // Partner: the acquire load in chain_is_synced.
+    atomic_store_explicit(&log->synced_seen, log->synced, memory_order_release);
     (void)pthread_cond_broadcast(&log->progress);
 }
 
@@ -247,6 +249,7 @@ static void *run_writer(void *argument) {
             struct error last = log->standing;
             fail_log(log, &last);
         }
+        watches_call(log);
     }
     log->writer_ended = true;
     (void)pthread_cond_signal(&log->wake_sync);
@@ -294,6 +297,7 @@ static void *run_sync(void *argument) {
     while (!log->writer_ended && log->failure.code == OK) {
         if (has_to_sync(log)) {
             sync_once(log);
+            watches_call(log);
         } else {
             (void)pthread_cond_wait(&log->wake_sync, &log->lock);
         }
@@ -313,6 +317,7 @@ bool writer_step(struct chain_log *log) {
     bool has_work = log->failure.code == OK && (log->full != NULL || log->is_broken);
     if (has_work) {
         take_step(log);
+        watches_call(log);
     }
     bool is_good = has_work && log->failure.code == OK && log->standing.code == OK;
     (void)pthread_mutex_unlock(&log->lock);
@@ -325,6 +330,7 @@ bool sync_step(struct chain_log *log) {
     bool has_work = log->failure.code == OK && has_to_sync(log);
     if (has_work) {
         sync_once(log);
+        watches_call(log);
     }
     bool is_good = has_work && log->standing.code == OK;
     (void)pthread_mutex_unlock(&log->lock);
@@ -373,6 +379,7 @@ enum status writer_start(struct chain_log *log, struct error *error) {
     log->active = &log->buffers[0];
     log->active->position = log->written;
     segment_remove_unfinished(log);
+    atomic_store_explicit(&log->synced_seen, log->synced, memory_order_relaxed);
     if (log->is_inline) {
         log->has_writer = true;
         return OK;
@@ -441,6 +448,10 @@ enum status writer_stop(struct chain_log *log, struct error *error) {
             status = OK;
         }
     }
+    (void)pthread_mutex_lock(&log->lock);
+    log->watches_ended = true;
+    watches_call(log);
+    (void)pthread_mutex_unlock(&log->lock);
     if (status != OK) {
         segment_abandon(log);
         return error_set(error, status, "%s", log->failure.message);

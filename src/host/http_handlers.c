@@ -33,6 +33,8 @@ struct web_request {
     bool is_socket;  // the opening of a WebSocket, of this route:
     struct websocket_route route;
     struct io_post post;
+    struct actor_hold hold;  // of the response below
+    struct http_response held;
     uint32_t middleware_count, middleware_done;
     uint64_t middleware[HTTP_PREFIXES_MOST];
 };
@@ -49,9 +51,22 @@ static void release(struct web_request *request) {
     free(request);
 }
 
-static void finish(struct web_request *request, struct http_response *response) {
-    http_exchange_respond(request->exchange, response);
+static void make_failure(struct http_response *response, enum status status);
+
+static void respond_held(struct actor_hold *hold, bool is_durable) {
+    struct web_request *request = CONTAINER_OF(hold, struct web_request, hold);
+    if (!is_durable) {
+        http_response_release(&request->held);
+        request->held = (struct http_response){0};
+        make_failure(&request->held, ERR_IO);
+    }
+    http_exchange_respond(request->exchange, &request->held);
     release(request);
+}
+
+static void finish(struct web_request *request, struct http_response *response) {
+    request->held = *response;
+    actor_hold_event(request->server->actor, &request->event, &request->hold, respond_held);
 }
 
 static void add_field(struct http_response *response, const char *name, struct slice value) {

@@ -49,6 +49,7 @@ struct connection {
     // event
     struct actor_event event;
     struct websocket_message message;
+    struct actor_hold hold;  // of what the event's answer sends
     struct io_post settled;
     enum status status;
     struct buf answers;  // see add_answer
@@ -203,6 +204,16 @@ static void add_answer(struct connection *connection, const struct value *messag
 static void on_settled_post(struct io_post *post);
 
 // On any thread.
+static void on_told(struct actor_hold *hold, bool is_durable) {
+    struct connection *connection = CONTAINER_OF(hold, struct connection, hold);
+    if (!is_durable && connection->status == OK) {
+        connection->status = ERR_TRAP;
+    }
+    connection->settled.run = on_settled_post;
+    io_loop_post(connection->sockets->loop, &connection->settled);
+}
+
+// On any thread.
 static void on_settled(struct actor_event *event, enum status status, const struct value *answer,
                        struct slice text) {
     (void)text;
@@ -218,8 +229,7 @@ static void on_settled(struct actor_event *event, enum status status, const stru
             add_answer(connection, &list->items[i]);
         }
     }
-    connection->settled.run = on_settled_post;
-    io_loop_post(connection->sockets->loop, &connection->settled);
+    actor_hold_event(connection->sockets->actor, event, &connection->hold, on_told);
 }
 
 // ---- events: on the loop -----------------------------------------------------------------------

@@ -115,7 +115,7 @@ static const struct field top_fields[] = {
      TOP(durability),
      .fallback = MANIFEST_ASYNC,
      .choices = {"memory", "async", "sync"},
-     .about = "How soon the chain is on disk."},
+     .about = "What is on disk before the world hears of it; see below."},
     {.key = "supervision", .kind = FIELD_NESTED, .about = "How its children are restarted."},
     {.key = "limits", .kind = FIELD_NESTED, .about = "What the actor may use."},
     {.key = "permission_policy",

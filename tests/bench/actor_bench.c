@@ -3,6 +3,7 @@
 //
 // Each section prints lines "name: value unit". Times of turns are process CPU without this thread
 // and the log's writer, so that they say what a worker spends.
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 
 #define GUEST SOURCE_FOLDER "/tests/bench/guest/bench.wasm"
 #define MANIFEST SOURCE_FOLDER "/tests/bench/guest/bench.toml"
+#define DURABLE SOURCE_FOLDER "/tests/bench/guest/durable.toml"
 
 enum { ROUNDS = 11 };
 
@@ -318,11 +320,15 @@ static void close_bench(struct bench *bench) {
     (void)file_remove_tree(bench->folder, NULL);
 }
 
-static void start(struct bench *bench, const char *id) {
-    struct actor_start start = {.manifest = MANIFEST, .id = id};
+static void start_as(struct bench *bench, const char *manifest, const char *id) {
+    struct actor_start start = {.manifest = manifest, .id = id};
     char written[ACTOR_ID_BYTES];
     struct error error = {0};
     must(actor_start_root(node_actors(bench->node), &start, written, &error), &error);
+}
+
+static void start(struct bench *bench, const char *id) {
+    start_as(bench, MANIFEST, id);
 }
 
 static void tell(struct bench *bench, const char *id, const void *message, size_t size) {
@@ -593,6 +599,54 @@ static void bench_hibernation(uint32_t actors) {
     close_bench(&bench);
 }
 
+// ---- durability
+// --------------------------------------------------------------------------------------
+
+enum { SYNCS = 401, SYNCED_FILE_BYTES = 64 << 20 };
+
+// A file as the log has them.
+static int make_synced_file(struct bench *bench) {
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/beside", bench->folder);
+    int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (file < 0 || fallocate(file, 0, 0, SYNCED_FILE_BYTES) != 0 || fsync(file) != 0) {
+        fatal("cannot make a file beside the log");
+    }
+    return file;
+}
+
+static double sync_once(int file, uint64_t offset) {
+    static const uint8_t event[300] = {1};
+    double from = now_ns();
+    if (pwrite(file, event, sizeof event, (off_t)offset) != sizeof event || fdatasync(file) != 0) {
+        fatal("cannot sync the file beside the log");
+    }
+    return now_ns() - from;
+}
+
+// What a client outside waits for, in turn with one sync of as much: durability = "sync".
+static void bench_durable(void) {
+    struct bench bench;
+    open_bench(&bench, 1);
+    start_as(&bench, DURABLE, "durable");
+    start(&bench, "plain");
+    int file = make_synced_file(&bench);
+    double replies[SYNCS], plain[SYNCS], syncs[SYNCS];
+    for (int i = 0; i < SYNCS; i++) {
+        syncs[i] = sync_once(file, (uint64_t)i * 300);
+        replies[i] = wake(&bench, "durable");
+        plain[i] = wake(&bench, "plain");
+    }
+    double sync = median(syncs, SYNCS), reply = median(replies, SYNCS);
+    printf("one fdatasync of 300 bytes: %.1f us (median of %d, in turn with the next)\n",
+           sync / 1e3, SYNCS);
+    printf("request to reply, durability = \"sync\": %.1f us, %.2f of it\n", reply / 1e3,
+           reply / sync);
+    printf("the same, \"async\": %.1f us\n", median(plain, SYNCS) / 1e3);
+    (void)close(file);
+    close_bench(&bench);
+}
+
 int main(int argc, char **argv) {
     bool all = argc < 2;
     fill_cache();
@@ -612,6 +666,9 @@ int main(int argc, char **argv) {
         }
         if (all || strcmp(section, "requests") == 0) {
             bench_requests();
+        }
+        if (all || strcmp(section, "durable") == 0) {
+            bench_durable();
         }
         if (all || strcmp(section, "spawn") == 0) {
             bench_spawn(20000);
