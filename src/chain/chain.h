@@ -130,6 +130,7 @@ struct chain_stats {
     char reason[256];      // why; "" when it does not
     uint64_t standing_ns;  // since when, in time of the monotonic clock
 };
+// Any thread.
 void chain_log_stats(struct chain_log *log, struct chain_stats *out);
 
 // ---- reading -----------------------------------------------------------------------------------
