@@ -13,7 +13,7 @@
 
 // ---- windows -----------------------------------------------------------------------------------
 
-enum { WINDOW_BYTES = 16 << 10 };
+enum { WINDOW_BYTES = 16 << 10, NARROW_BYTES = 2 << 10 };
 
 void window_release(struct window *window) {
     if (window->number != 0) {
@@ -66,10 +66,13 @@ static const uint8_t *window_bytes(struct window *window, uint64_t offset, size_
                                    bool backward, struct error *error) {
     uint64_t end = window->start + window->bytes.size;
     if (offset < window->start || offset + size > end) {
-        size_t want = size > WINDOW_BYTES ? size : WINDOW_BYTES;
+        size_t wide = window->is_sparse ? NARROW_BYTES : WINDOW_BYTES;
+        size_t want = size > wide ? size : wide;
         uint64_t start = offset;
-        if (backward && size < WINDOW_BYTES) {
-            uint64_t before = WINDOW_BYTES - size;
+        window->loads++;
+        if (backward && !window->is_sparse) {
+            // The frame's own body lies behind what is asked for.
+            uint64_t before = WINDOW_BYTES - NARROW_BYTES;
             start = offset > before ? offset - before : 0;
         }
         buf_clear(&window->bytes);
@@ -116,7 +119,9 @@ static enum status window_switch(struct chain_log *log, struct window *window,
 
 static enum status frame_from_file(struct window *window, uint64_t offset, uint64_t position,
                                    bool backward, struct frame *frame, struct error *error) {
+    uint64_t loads = window->loads;
     const uint8_t *at = window_bytes(window, offset, FRAME_HEADER_BYTES, backward, error);
+    window->is_sparse = loads != 0 && window->loads != loads;
     if (at != NULL) {
         *frame = frame_read(at, position);
         if (frame->body_bytes > BATCH_MOST_BYTES) {
@@ -180,6 +185,11 @@ struct chain_reader {
     uint64_t *positions;  // of events to give, latest first; given from the back
     uint64_t position_count;
     uint64_t position_capacity;
+    // The frames of the first positions, those nearest to the end, so that they are not read twice.
+    struct buf kept;
+    uint32_t *kept_at;  // in `kept`, by index in `positions`
+    uint64_t kept_count;
+    uint64_t kept_capacity;
     uint64_t newest;  // position up to which the walk back has been made
     uint64_t next_seq;
     bool has_parent;               // of the next event
@@ -216,6 +226,8 @@ void chain_reader_close(struct chain_reader *reader) {
     if (reader != NULL) {
         window_release(&reader->window);
         free(reader->positions);
+        buf_release(&reader->kept);
+        free(reader->kept_at);
         free(reader);
     }
 }
@@ -228,6 +240,32 @@ static void push_position(struct chain_reader *reader, uint64_t position) {
             xrealloc(reader->positions, reader->position_capacity * sizeof *reader->positions);
     }
     reader->positions[reader->position_count++] = position;
+}
+
+enum { KEPT_MOST_BYTES = 256 << 10 };
+
+// Keeps a copy of the frame at the position that is pushed next.
+static void keep_frame(struct chain_reader *reader, const struct frame *frame) {
+    size_t size = FRAME_HEADER_BYTES + (size_t)frame->body_bytes;
+    if (reader->kept_count != reader->position_count ||
+        reader->kept.size + size > KEPT_MOST_BYTES) {
+        return;
+    }
+    if (reader->kept_count == reader->kept_capacity) {
+        reader->kept_capacity = reader->kept_capacity == 0 ? 64 : 2 * reader->kept_capacity;
+        reader->kept_at =
+            xrealloc(reader->kept_at, (size_t)reader->kept_capacity * sizeof *reader->kept_at);
+    }
+    reader->kept_at[reader->kept_count++] = (uint32_t)reader->kept.size;
+    buf_append(&reader->kept, frame->body - FRAME_HEADER_BYTES, size);
+}
+
+// All positions are used up: whoever waits at the end of a chain keeps no memory for it.
+static void drop_kept(struct chain_reader *reader) {
+    buf_release(&reader->kept);
+    free(reader->kept_at);
+    reader->kept_at = NULL;
+    reader->kept_count = reader->kept_capacity = 0;
 }
 
 static enum status read_event(struct chain_reader *reader, uint64_t position, bool backward,
@@ -290,6 +328,7 @@ static enum status load_positions(struct chain_reader *reader, struct error *err
         if (frame.previous != NO_POSITION && frame.previous >= at) {
             return error_set(error, ERR_DAMAGED, "position %" PRIu64 " points forwards", at);
         }
+        keep_frame(reader, &frame);
         push_position(reader, at);
         at = frame.previous;
     }
@@ -301,6 +340,7 @@ static enum status next_event(struct chain_reader *reader, struct chain_event *e
                               struct error *error) {
     *more = false;
     if (reader->position_count == 0) {
+        drop_kept(reader);
         enum status status = load_positions(reader, error);
         if (status != OK) {
             reader->position_count = 0;
@@ -312,8 +352,15 @@ static enum status next_event(struct chain_reader *reader, struct chain_event *e
         }
     }
     struct frame frame;
-    uint64_t position = reader->positions[reader->position_count - 1];
-    enum status status = read_event(reader, position, false, &frame, event, error);
+    uint64_t index = reader->position_count - 1;
+    uint64_t position = reader->positions[index];
+    enum status status = OK;
+    if (index < reader->kept_count) {
+        frame = frame_read(reader->kept.data + reader->kept_at[index], position);
+        status = event_decode(slice_of(frame.body, frame.body_bytes), event, error);
+    } else {
+        status = read_event(reader, position, false, &frame, event, error);
+    }
     if (status != OK) {
         return status;
     }

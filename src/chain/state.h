@@ -236,6 +236,8 @@ struct window {
     uint64_t start;  // file offset of bytes.data[0]
     uint64_t limit;  // file offset up to which the log is known to be written
     struct buf bytes;
+    uint64_t loads;  // how often bytes were filled
+    bool is_sparse;  // what was read last served one frame only: read less
 };
 void window_release(struct window *window);
 // Gives the frame at `position`, checked; borrows from the window until the next call. `backward`
