@@ -7,8 +7,10 @@
 
 #include "base/log.h"
 
-// A checkpoint rests this many times as long as it took.
+// A checkpoint rests this many times as long as it took,
 enum { REST_FACTOR = 9 };
+// or until the log is so far ahead.
+#define AHEAD_MOST_BYTES ((uint64_t)1 << 30)
 
 struct checkpointer {
     // Fixed after start.
@@ -25,6 +27,7 @@ struct checkpointer {
     // Only the thread (and start, before it runs).
     struct catalogue *catalogue;  // NULL: not open yet
     struct checkpoint at;
+    uint32_t uncached;  // segments up to this one were given back to the kernel
 };
 
 // ---- folding segments into rows ----------------------------------------------------------------
@@ -210,11 +213,13 @@ static enum status advance(struct checkpointer *self, uint32_t last, struct erro
 
 // ---- the thread --------------------------------------------------------------------------------
 
-// With `lock` held: sleeps until `until`, or until the log is being closed.
-static void rest(struct checkpointer *self, uint64_t until) {
+// With `lock` held: sleeps until `until`, or the log is far ahead of segment `done` or being
+// closed.
+static void rest(struct checkpointer *self, uint32_t done, uint64_t until) {
     struct timespec deadline = {.tv_sec = (time_t)(until / 1000000000U),
                                 .tv_nsec = (long)(until % 1000000000U)};
-    while (!self->is_stopping && env_monotonic_ns(env_system()) < until) {
+    while (!self->is_stopping && env_monotonic_ns(env_system()) < until &&
+           (self->sealed - done) * self->log->segment_bytes < AHEAD_MOST_BYTES) {
         (void)pthread_cond_timedwait(&self->changed, &self->lock, &deadline);
     }
 }
@@ -244,9 +249,12 @@ static void *run(void *argument) {
             log_line(LOG_WARNING, "log: the catalogue of %s stays at segment %" PRIu32 ": %s",
                      self->log->folder, self->at.segment, error.message);
         }
+        for (; self->uncached + CACHED_SEGMENTS < tried; self->uncached++) {
+            segment_uncache(self->log, self->uncached + 1);
+        }
         uint64_t now = env_monotonic_ns(env_system());
         (void)pthread_mutex_lock(&self->lock);
-        rest(self, now + REST_FACTOR * (now - start));
+        rest(self, tried, now + REST_FACTOR * (now - start));
     }
     (void)pthread_mutex_unlock(&self->lock);
     return NULL;
@@ -255,6 +263,7 @@ static void *run(void *argument) {
 enum status checkpoint_start(struct chain_log *log, struct error *error) {
     struct checkpointer *self = log->checkpointer;
     self->sealed = log->segment_number;
+    self->uncached = self->at.segment;
     int reason = pthread_create(&self->thread, NULL, run, self);
     if (reason != 0) {
         return error_set_os(error, reason, "cannot start the thread of the catalogue");

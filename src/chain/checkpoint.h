@@ -4,8 +4,9 @@
 // A thread of its own reads each sealed segment back (from the page cache, mostly) and writes the
 // rows of the chains that have events in it, with a new checkpoint, in one transaction. It follows
 // the writer at its own pace: after each checkpoint it rests nine times as long as that took, so
-// that a busy log costs it a tenth of a processor and the tail that an opening must read stays
-// bounded by what the log grows in that time. No appender ever waits for it.
+// that a busy log costs it a tenth of a processor, but only until the log is a gigabyte ahead: so
+// much, and what is appended during one checkpoint, an opening must read. No appender ever waits
+// for it. Segments stay in the page cache until it has read them.
 #ifndef CHAIN_CHECKPOINT_H
 #define CHAIN_CHECKPOINT_H
 

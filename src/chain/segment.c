@@ -23,9 +23,6 @@
 
 #define NEW_NAME "new-segment"
 
-// Sealed segments whose pages stay in the page cache, for readers of recent events.
-enum { CACHED_SEGMENTS = 4 };
-
 static char *segment_path(const struct chain_log *log, uint32_t number) {
     char name[SEGMENT_NAME_BYTES];
     segment_name(number, name);
@@ -107,7 +104,7 @@ enum status segment_seal(const struct chain_log *log, int file, uint32_t number,
 // a log that fills all memory with its past pays for every page that it touches for the first time
 // (on a virtual machine more than for all the rest of a write). Only advice: failing changes
 // nothing.
-static void uncache_segment(const struct chain_log *log, uint32_t number) {
+void segment_uncache(const struct chain_log *log, uint32_t number) {
     char *path = segment_path(log, number);
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (file >= 0) {
@@ -183,8 +180,8 @@ enum status segment_finish(struct chain_log *log, bool *is_final, struct error *
     log->disk->close(log->disk->context, file);
     if (status != OK) {
         segment_break(log);
-    } else if (log->segment_number > CACHED_SEGMENTS) {
-        uncache_segment(log, log->segment_number - CACHED_SEGMENTS);
+    } else if (log->checkpointer == NULL && log->segment_number > CACHED_SEGMENTS) {
+        segment_uncache(log, log->segment_number - CACHED_SEGMENTS);
     }
     give_back(log, -1, status == OK);
     if (status == OK) {

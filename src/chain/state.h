@@ -201,6 +201,9 @@ enum status segment_create(struct chain_log *log, uint64_t size, struct error *e
 // Ends the current segment: everything in it is on disk afterwards, so that the next one never
 // holds durable events above a gap. On failure the segment is broken, and *is_final says whether
 // that stays. log->file is -1.
+// Sealed segments whose pages stay in the page cache, for readers of recent events.
+enum { CACHED_SEGMENTS = 4 };
+void segment_uncache(const struct chain_log *log, uint32_t number);
 enum status segment_finish(struct chain_log *log, bool *is_final, struct error *error) MUST_CHECK;
 // Puts on disk what events refer to: all those that were appended before this was called. After an
 // error it never will.

@@ -175,10 +175,9 @@ void cli_chain_survey(const char *log_folder) {
     struct error error = {0};
     if (chain_salvage(log_folder, count_event, count_loss, survey, &error) != OK) {
         (void)cli_error(&error);
-    } else if (survey->losses > 0) {
-        printf("%" PRIu64
-               " events can still be read with 'theater chain show'; damaged or missing:\n",
-               survey->events);
+    } else {
+        printf("%" PRIu64 " events can still be read with 'theater chain show'%s\n", survey->events,
+               survey->losses > 0 ? "; damaged or missing:" : "");
         for (uint64_t i = 0; i < survey->losses && i < LOSSES_SHOWN; i++) {
             print_loss(stdout, "  ", &survey->shown[i]);
         }

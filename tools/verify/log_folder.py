@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of verify.py for log folders: segments, batches, frames, and the signatures beside
-them."""
+"""The part of verify.py for log folders: segments, batches, frames, and the signatures and the
+catalogue beside them."""
+import contextlib
 import os
+import pathlib
 import re
+import sqlite3
 import struct
 
 import verify
@@ -24,10 +27,11 @@ def crc32c(data):
 
 
 class Log:
-    def __init__(self):
+    def __init__(self, claims):
         self.position, self.previous_batch, self.digest = 0, NONE, bytes(32)
         self.chains, self.names, self.events, self.where = [], set(), 0, 0
         self.signatures = {}  # those that were not met yet, by chain and event
+        self.claims = claims  # what the catalogue knows: [name, position, seq, head]
 
     def frame(self, data, at, end, position):
         need(end - at >= FRAME.size, "frame header cut off")
@@ -45,6 +49,8 @@ class Log:
                  and chain.name not in self.names, "declaration")
             self.names.add(chain.name)
             self.chains.append(chain)
+            need(actor > len(self.claims) or self.claims[actor - 1][0] == chain.name,
+                 "%s is not the chain that the catalogue knows" % chain.name)
             return
         need(kind == EVENT and 0 < actor <= len(self.chains), "frame of no kind or no chain")
         chain = self.chains[actor - 1]
@@ -55,6 +61,9 @@ class Log:
             need(hashed == chain.hash, "%s event %d: signed with another hash" % (
                 chain.name, chain.seq - 1))
         chain.position, self.events = position, self.events + 1
+        claim = self.claims[actor - 1] if actor <= len(self.claims) else [None] * 4
+        need(claim[2] != chain.seq - 1 or claim[1::2] == [position, chain.hash],
+             "%s event %d is not the one that the catalogue knows" % (chain.name, chain.seq - 1))
         times.append(chain.time)
 
     def batch(self, data, at, limit, times):
@@ -147,9 +156,30 @@ def signatures_of(folder):
     return found
 
 
+def claims_of(folder):
+    """What the catalogue, if it is as it was written, knows of the chains and the log's length."""
+    path, claims = pathlib.Path(folder, "index", "catalogue.db"), []
+    try:
+        base = sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)
+        with contextlib.closing(base):
+            at = base.execute("SELECT * FROM checkpoint").fetchall()
+            rows = base.execute("SELECT number, position, seq, time_ns, nonce, head, id, checksum"
+                                " FROM chains ORDER BY number").fetchall()
+        need(len(at) == 1 and len(rows) == at[0][3] and
+             crc32c(struct.pack("<IQQQQ", *at[0][:5]) + at[0][5]) == at[0][6], "checkpoint")
+        for number, position, seq, time, nonce, head, name, checksum in rows:
+            row = struct.pack("<IQQQ", number, position, seq, time) + nonce + head + name.encode()
+            need(number == len(claims) + 1 and checksum == crc32c(row), "row")
+            claims.append([name, position, seq, head])
+        return claims, at[0][1]
+    except (Bad, sqlite3.Error, struct.error, TypeError, AttributeError):
+        return [], 0
+
+
 def check(folder):
     numbers = sorted(int(n[:-4]) for n in os.listdir(folder) if re.fullmatch(r"\d{8,9}\.log", n))
-    log, number = Log(), 0
+    claims, length = claims_of(folder)
+    log, number = Log(claims), 0
     try:
         log.signatures = signatures_of(folder)
         for number in range(1, (numbers or [0])[-1] + 1):
@@ -157,6 +187,9 @@ def check(folder):
             log.where = 0
             with open(os.path.join(folder, "%08d.log" % number), "rb") as file:
                 log.segment(file.read(), number, number == numbers[-1])
+        need(log.position >= length and len(claims) <= len(log.chains) and all(
+            claim[2] < chain.seq for claim, chain in zip(claims, log.chains)),
+             "the log ends before events that the catalogue knows")
         for name, seq in log.signatures:
             raise Bad("%s ends before event %d, which was signed" % (name, seq))
     except (Bad, OSError, TypeError, ValueError) as error:

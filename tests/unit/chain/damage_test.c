@@ -294,6 +294,77 @@ TEST(a_segment_of_another_log_does_not_fit) {
     bytes_unref(foreign);
 }
 
+// ---- a large log -------------------------------------------------------------------------------
+
+struct whole {
+    uint64_t events;
+    uint64_t losses;
+};
+
+static enum status take_whole(void *context, const struct chain_event *event, struct error *error) {
+    struct whole *whole = context;
+    (void)event;
+    (void)error;
+    whole->events++;
+    return OK;
+}
+
+static void take_loss(void *context, const struct chain_loss *loss) {
+    struct whole *whole = context;
+    EXPECT(loss->reason[0] != '\0');
+    whole->losses++;
+}
+
+// Random bits of a log of megabytes: found at or before the batch that they are in, and all events
+// but one can still be read. THEATER_DAMAGE_FLIPS sets how many are tried.
+TEST(random_flips_in_a_large_log) {
+    enum { EVENTS = 20000 };
+    const char *folder = fresh_folder("large");
+    const char *wanted = getenv("THEATER_DAMAGE_FLIPS");
+    uint64_t flips = wanted == NULL ? 15 : strtoull(wanted, NULL, 10);
+    struct chain_log *log = open_log((struct chain_log_config){
+        .folder = folder, .segment_bytes = 1 << 20, .buffer_bytes = 64 << 10, .no_sync = true});
+    uint8_t nonce[5][CHAIN_NONCE_BYTES];
+    struct chain_head heads[5];
+    for (int i = 0; i < 5; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "large-%d", i % 100);
+        heads[i] = open_head(log, id, nonce[i]);
+    }
+    for (uint64_t i = 0; i < EVENTS; i++) {
+        (void)append_events(log, &heads[i % 5], nonce[i % 5], 1, i * 7 % 400);
+    }
+    close_log(log);
+    uint64_t segments = count_files(folder, "0000");
+    EXPECT(segments > 4);
+    struct env env;
+    env_init_seeded(&env, 11, 0);
+    for (uint64_t n = 0; n < flips; n++) {
+        uint64_t dice[3];
+        char name[64];
+        env_random(&env, dice, sizeof dice);
+        (void)snprintf(name, sizeof name, "%08u.log", (unsigned)(dice[0] % segments) + 1);
+        struct bytes *content = load_file(folder, name);
+        size_t at = (size_t)(dice[1] % content->size);
+        content->data[at] ^= (uint8_t)(1U << (dice[2] % 8));
+        store_file(folder, name, bytes_slice(content));
+        struct chain_verdict verdict = verify_log(folder);
+        struct whole whole = {0};
+        struct error error = {0};
+        EXPECT(!verdict.is_good);
+        EXPECT_TEXT(verdict.segment, name);
+        EXPECT(verdict.offset <= at || at >= footer_offset(bytes_slice(content)));
+        EXPECT(try_open(folder, true, &error) == ERR_DAMAGED);
+        error_clear(&error);
+        EXPECT_OK(chain_salvage(folder, take_whole, take_loss, &whole, &error), error);
+        EXPECT(whole.events >= EVENTS - 1 && whole.losses > 0);
+        content->data[at] ^= (uint8_t)(1U << (dice[2] % 8));
+        store_file(folder, name, bytes_slice(content));
+        bytes_unref(content);
+    }
+    EXPECT_U64(events_in(folder), EVENTS);
+}
+
 // ---- kill -9 -----------------------------------------------------------------------------------
 
 // Appends to several chains until it is killed, telling the pipe each sequence number of chain 0
