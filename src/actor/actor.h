@@ -91,7 +91,10 @@ struct actor_config {
     // fails the leg, as one of the log does. NULL: large values stand in the events themselves.
     enum status (*keep_value)(void *context, struct slice content, const uint8_t hash[SHA256_BYTES],
                               struct error *error);
-    void *keep_context;              // of both
+    // Gives what either has kept. ERR_NOT_FOUND when it is not there. NULL: nobody has it.
+    enum status (*fetch)(void *context, const uint8_t hash[SHA256_BYTES], struct bytes **out,
+                         struct error *error);
+    void *keep_context;              // of all three
     actor_root_ended_fn root_ended;  // may be NULL; called on a worker, must be short
     void *root_context;
     // What manifests may refer to besides files; borrowed until actor_system_free.
@@ -126,6 +129,8 @@ struct actor_start {
     const char *id;        // NULL: the manifest's own, else generated
     bool has_state;
     struct slice state;  // override of the initial state (manifest/manifest.h)
+    // A root actor that has the id already, because it came back, is taken as it is.
+    bool may_attach;
 };
 // Starts a root actor and waits until its init has returned. Writes its id.
 enum status actor_start_root(struct actor_system *system, const struct actor_start *start,

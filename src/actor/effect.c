@@ -17,8 +17,8 @@ void effects_hand_over(struct turn *turn) {
     struct message *effect = turn->outbox;
     turn->outbox = NULL;
     turn->outbox_end = &turn->outbox;
-    self->event_messages = turn->effect_index;
-    turn->effect_index = 0;
+    // Those that no host call made come behind those of the calls.
+    self->event_messages = turn->event_calls;
     while (effect != NULL) {
         struct message *next = effect->next;
         effect->sender_seq = self->head.next_seq - 1;

@@ -58,12 +58,23 @@ struct program {
         uint32_t index;
         const struct component_func_type *type;
     } exports[EXPORT_COUNT];
+    // What brings the manifest back besides its text (recover_program.c); kept under this hash.
+    bool has_origin;
+    uint8_t origin[SHA256_BYTES];
 };
 // A program of its parts, which a chain names by their hashes, with nothing read from elsewhere: a
 // replay's. As program_load.
 enum status program_of_parts(struct actor_system *system, struct slice manifest,
                              struct bytes *component, struct program **out,
                              struct error *error) MUST_CHECK;
+// The bits of the exports that it has.
+static inline uint32_t program_export_bits(const struct program *program) {
+    uint32_t bits = 0;
+    for (int kind = 0; kind < EXPORT_COUNT; kind++) {
+        bits |= program->exports[kind].is_present ? 1U << kind : 0;
+    }
+    return bits;
+}
 const char *export_name(enum export_kind kind);
 // As the chain has it: the name, or "interface.name" for a name that a former one has too.
 const char *export_event_type(enum export_kind kind);
@@ -103,6 +114,18 @@ enum status program_load(struct actor_system *system, const struct program_reque
 // The program whose init is the function that `call` names. As program_load.
 enum status program_of_call(struct actor_system *system, const struct actor_call *call,
                             struct program **out, struct error *error) MUST_CHECK;
+// The program of a manifest (takes) and the bytes of its component. As program_load.
+enum status program_of_manifest(struct actor_system *system, struct manifest *manifest,
+                                struct bytes *content, struct program **out, struct error *error);
+// recover_program.c: keeps what program_recover needs besides the two.
+enum status program_keep_origin(struct actor_system *system, struct program *program,
+                                struct error *error);
+// The program of an actor that ran before, from what was kept under these hashes (`origin` may be
+// NULL). As program_load.
+enum status program_recover(struct actor_system *system, const uint8_t manifest[SHA256_BYTES],
+                            const uint8_t component[SHA256_BYTES],
+                            const uint8_t origin[SHA256_BYTES], struct program **out,
+                            struct error *error);
 struct program *program_ref(struct program *program);
 void program_unref(struct program *program);
 void program_cache_release(struct actor_system *system);
@@ -218,7 +241,7 @@ struct message {
     struct spawn *spawn;      // EFFECT_SPAWN; owned by the spawn itself
     struct actor_job *job;    // EFFECT_JOB; counted
     struct actor_event *event;  // until it is settled
-    uint32_t sender_index;      // among the effects of that event
+    uint32_t sender_index;  // the host call of that event that sent it; without one, behind them
     uint8_t kind;
     bool is_counted;  // against the mailbox limits
     bool has_body;    // child exit data, optional reply
@@ -328,7 +351,7 @@ struct turn {
     struct message *message;  // takes; NULL for init and instantiation
     volatile enum turn_phase phase;
     uint32_t leg;
-    uint32_t effect_index;   // effects so far in this leg
+    uint32_t event_calls;    // host calls in the event of the last leg
     struct message *outbox;  // effects of this leg, in order
     struct message **outbox_end;
     struct arena arena;  // arguments' views, results
@@ -417,11 +440,13 @@ struct actor {
     struct message *ready;      // taken from the inbox, oldest first
     struct actor *last_target;  // keeps; most recent send's
     void *host_data;
-    struct secrets *secrets;   // NULL: it had none in this run
-    uint32_t tokens;           // activity held (system.c)
-    uint32_t deferred;         // control bits that could not be acted on yet
-    uint32_t instance_number;  // of this run; a crash or restart begins the next
-    uint32_t event_messages;   // that its last event caused, so far: the next one has this index
+    struct secrets *secrets;    // NULL: it had none in this run
+    uint32_t tokens;            // activity held (system.c)
+    uint32_t deferred;          // control bits that could not be acted on yet
+    uint32_t instance_number;   // of this run; a crash or restart begins the next
+    uint32_t event_messages;    // that its last event caused, so far: the next one has this index
+    bool has_servers_due;       // its next instance is the first since it came back
+    struct recovery *recovery;  // it came back with the node and has not run since
     bool is_first_start;
     bool has_begun;         // this run has its first event
     bool has_backoff;       // its timer is armed, and holds a token
@@ -505,6 +530,12 @@ struct actor_system {
     struct sched_timer gate_timer;
     bool is_gate_watched;      // lock: the timer is armed
     uint64_t stack_warned_ns;  // lock: when the last warning was logged; 0: never
+    struct node_chain {
+        pthread_mutex_t lock;  // for the node's own chain; none but the log's is taken with it held
+        struct chain_head head;
+        bool is_open;
+        struct bytes *id;  // never changes
+    } node_chain;
     // programs
     pthread_mutex_t program_lock;
     struct map programs;    // key -> cache entry (program.c)
@@ -782,6 +813,27 @@ void spawn_abandon(struct spawn *spawn);
 // The leg that asked for it is recorded, or could not be.
 void job_begin(struct actor_job *job, uint64_t depends);
 void job_abandon(struct actor_job *job);
+
+// node_chain.c
+void node_chain_init(struct actor_system *system);
+void node_chain_release(struct actor_system *system);
+// Appends to the node's own chain; *position is for chain_wait. Nothing without a log. Any thread
+// but on a fiber.
+enum status node_chain_record(struct actor_system *system, const char *type, struct slice data,
+                              uint64_t *seq, uint64_t *position, struct error *error);
+enum status node_chain_send(struct actor_system *system, const struct actor *target,
+                            struct slice body, uint64_t *seq, uint64_t *position,
+                            struct error *error);
+// Waits until what was recorded is as durable as the target's chain promises to be.
+enum status node_chain_wait(struct actor_system *system, const struct actor *target,
+                            uint64_t position, struct error *error);
+
+// recover_step.c
+// Owner. An actor that came back does what is due before anything else; true: that was a step.
+bool recovery_step(struct actor *actor);
+// How it came back, as its `resumed` says.
+const char *recovery_mode(const struct actor *actor);
+void recovery_free(struct recovery *recovery);
 
 // lifecycle.c
 // Makes an actor under `parent` (NULL: a root) and registers it; it has CONTROL_START set but is

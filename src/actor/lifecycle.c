@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "actor/internal.h"
+#include "actor/recovery.h"
 #include "base/log.h"
 #include "codec/cbor.h"
 
@@ -206,6 +207,9 @@ enum status actor_create(struct actor_system *system, struct actor *parent, stru
         enum status status = manifest_check_id(slice_text(wanted), error);
         if (status != OK) {
             return status;
+        }
+        if (strcmp(wanted, node_chain_id) == 0) {
+            return error_set(error, ERR_INVALID, "the id \"%s\" is reserved for the node", wanted);
         }
         memcpy(id, wanted, strlen(wanted) + 1);
     } else {

@@ -471,6 +471,15 @@ static enum status resolve_resource(void *context, const struct component_resour
     return link->resolve_resource(resource, out, error);
 }
 
+static enum status check_policies(const struct manifest *manifest, struct error *error) {
+    if (manifest->recover == MANIFEST_RECOVER_REPLAY) {
+        return error_set(error, ERR_UNSUPPORTED,
+                         "%s: recover: \"replay\" is not available yet; use \"resume\" or \"init\"",
+                         manifest->file);
+    }
+    return OK;
+}
+
 static void warn(void *context, const char *text) {
     (void)context;
     log_line(LOG_WARNING, "%s", text);
@@ -507,6 +516,34 @@ static enum status build(struct actor_system *system, struct program *program,
         status = bind_exports(program, component, error);
     }
     component_unref(component);
+    return status;
+}
+
+enum status program_of_manifest(struct actor_system *system, struct manifest *manifest,
+                                struct bytes *content, struct program **out, struct error *error) {
+    struct component *component = NULL;
+    struct program *program = xcalloc(1, sizeof *program);
+    atomic_init(&program->references, 1);
+    program->manifest = manifest;
+    enum status status = manifest_check_available(manifest, error);
+    if (status == OK) {
+        status = check_policies(manifest, error);
+    }
+    if (status == OK) {
+        status = load_and_compile(system, content, manifest->component, NULL, &component, error);
+    }
+    if (status == OK) {
+        status = link_component(system, program, component, error);
+        if (status == OK) {
+            status = bind_exports(program, component, error);
+        }
+        component_unref(component);
+    }
+    if (status == OK) {
+        *out = program;
+    } else {
+        program_unref(program);
+    }
     return status;
 }
 
@@ -551,6 +588,9 @@ enum status program_load(struct actor_system *system, const struct program_reque
     }
     if (status == OK) {
         status = keep(system, manifest->text, manifest->text_hash, error);
+        if (status == OK) {
+            status = program_keep_origin(system, program, error);
+        }
         error_context(error, "manifest %s", manifest->file);
     }
     if (status == OK) {

@@ -418,6 +418,7 @@ bool record_leg(struct turn *turn, enum leg_outcome outcome, struct bytes *new_s
         cbor_uint(out, 7);
         is_incomplete = !record_state(actor, out, new_state) || is_incomplete;
     }
+    turn->event_calls = turn->call_count;
     forget_calls(turn);
     const char *type = turn->is_instantiation ? "instance-created" : export_event_type(turn->kind);
     return secrets_seal(actor, out, &turn->event_secrets) && !is_incomplete &&
@@ -462,7 +463,9 @@ bool record_spawned(struct actor *actor) {
         limits->memory_bytes,     limits->stack_bytes,   limits->state_bytes, limits->message_bytes,
         limits->mailbox_messages, limits->mailbox_bytes, limits->turn_cpu_ms};
     struct buf data = {0};
-    cbor_map(&data, actor->initial_state != NULL ? 8 : 7);
+    const char *mode = actor->recovery != NULL ? recovery_mode(actor) : NULL;
+    bool has_origin = actor->program->has_origin;
+    cbor_map(&data, 8U + (actor->initial_state != NULL) + has_origin + (mode != NULL));
     cbor_uint(&data, 1);
     cbor_bytes(&data, chain_head_nonce(&actor->head));
     cbor_uint(&data, 2);
@@ -490,6 +493,16 @@ bool record_spawned(struct actor *actor) {
     if (actor->initial_state != NULL) {
         cbor_uint(&data, 8);
         good = record_state(actor, &data, actor->initial_state);
+    }
+    if (has_origin) {
+        cbor_uint(&data, 9);
+        cbor_bytes(&data, slice_of(actor->program->origin, SHA256_BYTES));
+    }
+    cbor_uint(&data, 10);
+    cbor_uint(&data, program_export_bits(actor->program));
+    if (mode != NULL) {
+        cbor_uint(&data, 11);
+        cbor_text_z(&data, mode);
     }
     good = good && append(actor, actor->is_resumed ? "resumed" : "spawned", buf_slice(&data));
     buf_release(&data);

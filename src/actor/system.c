@@ -72,6 +72,7 @@ static void actor_free(struct actor *actor, bool has_workers) {
     authority_unref(actor->system, actor->authority);
     program_unref(actor->program);
     free(actor->host_data);
+    recovery_free(actor->recovery);
     secrets_free(actor->secrets);
     free(actor);
 }
@@ -180,6 +181,7 @@ enum status actor_system_new(const struct actor_config *config, struct actor_sys
     }
     system->node.effective = system->node.bound;
     turn_caches_new(system);
+    node_chain_init(system);
     loader_start(system);
     *out = system;
     return OK;
@@ -196,6 +198,7 @@ void actor_system_free(struct actor_system *system) {
     assert(system->requests.live_count == 0);
     program_cache_release(system);
     turn_caches_free(system);
+    node_chain_release(system);
     map_release(&system->actors);
     map_release(&system->channels);
     map_release(&system->requests);
@@ -358,6 +361,18 @@ static enum status start_program(struct actor_system *system, struct program *pr
     return status;
 }
 
+static bool is_root(struct actor_system *system, const char *id) {
+    struct actor *actor = actor_find(system, slice_text(id));
+    bool is_it = false;
+    if (actor != NULL) {
+        system_lock(system);
+        is_it = actor->parent == NULL;
+        system_unlock(system);
+    }
+    actor_unref(actor);
+    return is_it;
+}
+
 enum status actor_start_root(struct actor_system *system, const struct actor_start *start,
                              char id[ACTOR_ID_BYTES], struct error *error) {
     struct program_request request = {.manifest = slice_text(start->manifest),
@@ -366,7 +381,13 @@ enum status actor_start_root(struct actor_system *system, const struct actor_sta
     struct program *program = NULL;
     enum status status = program_load(system, &request, &program, error);
     if (status == OK) {
-        status = start_program(system, program, start->id, UINT64_MAX, id, error);
+        const char *wanted = start->id != NULL ? start->id : program->manifest->id;
+        if (start->may_attach && wanted != NULL && is_root(system, wanted)) {
+            memcpy(id, wanted, strlen(wanted) + 1);
+            log_line(LOG_INFO, "actor %s came back and goes on; it is not started again", id);
+        } else {
+            status = start_program(system, program, start->id, UINT64_MAX, id, error);
+        }
         program_unref(program);
     }
     return status;
@@ -478,9 +499,19 @@ enum status actor_send_from_outside(struct actor_system *system, const char *id,
     }
     struct message *message = message_new(MESSAGE_SEND, body);
     message->is_counted = true;
-    mailbox_push(target, message);
+    message->sender = bytes_ref(system->node_chain.id);
+    uint64_t position = 0;
+    status = node_chain_send(system, target, body, &message->sender_seq, &position, error);
+    if (status == OK) {
+        mailbox_push(target, message);
+        // Handed over, but not acknowledged before it would survive the node.
+        status = node_chain_wait(system, target, position, error);
+    } else {
+        mailbox_consumed(target, message);
+        message_free(message);
+    }
     actor_unref(target);
-    return OK;
+    return status;
 }
 
 enum status actor_request_from_outside(struct actor_system *system, const char *id,

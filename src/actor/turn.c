@@ -108,7 +108,9 @@ void turn_caches_free(struct actor_system *system) {
 static void instantiate(struct turn *turn) {
     struct actor *actor = turn->actor;
     // Servers and the like outlive an instance that was dropped for the while.
-    actor_instance_made_fn made = turn->is_waking ? NULL : actor->system->config.instance_made;
+    bool makes = !turn->is_waking || actor->has_servers_due;
+    actor_instance_made_fn made = makes ? actor->system->config.instance_made : NULL;
+    actor->has_servers_due = false;
     turn->outcome = component_instantiate(actor->program->linked, actor, &actor->budget,
                                           &actor->instance, &turn->error);
     // What exists for one call alone serves nobody.
@@ -141,7 +143,7 @@ void turn_on_worker(struct turn *turn, void (*fn)(void *), void *argument) {
 
 void turn_effect(struct turn *turn, struct message *effect) {
     effect->sender = bytes_ref(turn->actor->id);
-    effect->sender_index = turn->effect_index++;
+    effect->sender_index = turn->call_count;
     effect->next = NULL;
     *turn->outbox_end = effect;
     turn->outbox_end = &effect->next;
@@ -578,7 +580,7 @@ static void turn_start(struct actor *actor, enum export_kind kind, bool is_insta
     turn->is_waking = is_instantiation && actor_status(actor) == ACTOR_RUNNING;
     turn->message = message;
     turn->leg = 0;
-    turn->effect_index = 0;
+    turn->event_calls = 0;
     turn->outbox = NULL;
     turn->outbox_end = &turn->outbox;
     turn->error.code = OK;
@@ -674,6 +676,9 @@ static bool run_step(struct actor *actor) {
             return false;
         }
         turn_resume(turn);
+        return true;
+    }
+    if (actor->recovery != NULL && recovery_step(actor)) {
         return true;
     }
     if (lifecycle_step(actor)) {

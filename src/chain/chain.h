@@ -166,6 +166,16 @@ enum status chain_reader_next(struct chain_reader *reader, struct chain_event *e
                               struct error *error) MUST_CHECK;
 void chain_reader_close(struct chain_reader *reader);
 
+// Events by their positions, as chain_visit_from and others give them. Used by one thread at a
+// time.
+struct chain_at;
+struct chain_at *chain_at_open(struct chain_log *log);
+// The event's hash is left alone, its id is NULL; slices borrow until the next call. ERR_DAMAGED
+// when there is no intact event at the position.
+enum status chain_at_event(struct chain_at *at, uint64_t position, struct chain_event *event,
+                           struct error *error) MUST_CHECK;
+void chain_at_close(struct chain_at *at);
+
 // Calls `visit` for every event of every chain, in the order of the log; its hash is left alone.
 // From the files alone, so what a live node did not write yet is missing. An error of `visit` ends
 // it. ERR_DAMAGED names file and offset; unfinished bytes at the end of the log are none.

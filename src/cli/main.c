@@ -13,7 +13,7 @@
 static const char help[] =
     "theater - actors that are WebAssembly components, with a verifiable history\n"
     "\n"
-    "  theater run MANIFEST [options]      start an actor in a node of its own\n"
+    "  theater run [MANIFEST] [options]    start an actor in a node of its own\n"
     "      --data DIR        data folder (default $THEATER_HOME, else ~/.theater)\n"
     "      --id ID           the actor's id (default: the manifest's, else generated)\n"
     "      --state FILE|JSON initial state, merged over the manifest's\n"
@@ -28,6 +28,7 @@ static const char help[] =
     "                        half of the memory)\n"
     "      --code DIR        folder of compiled code (default ~/.cache/theater/code)\n"
     "      --no-compile      run only what is compiled already\n"
+    "      --no-recover      leave actors of a node that was killed as they are\n"
     "      --permit FILE     what actors may do at most (default: permissions.toml in the data\n"
     "                        folder, else everything)\n"
     "  theater call COMPONENT CALL         call one function of a component, for instance\n"

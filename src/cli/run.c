@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// theater run: an embedded node with one root actor, in this process.
+// theater run: an embedded node in this process, with one root actor, or with those that were
+// running when the last node on the data folder was killed.
 //
 // Replies go to stdout, everything else to stderr. The first SIGINT or SIGTERM drains and stops
 // children before parents; the second ends the process at once.
@@ -13,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "cli/cli.h"
 #include "codec/cbor.h"
 #include "node/node.h"
@@ -26,13 +28,14 @@ struct action {
 
 struct run {
     // options
-    const char *manifest;
+    const char *manifest;  // NULL: only what comes back
     const char *data;
     const char *id;
     const char *state;
     struct action *actions;
     size_t action_count;
     bool until_idle;
+    bool no_recover;
     bool json;
     bool quiet;
     bool never_compile;
@@ -45,10 +48,12 @@ struct run {
     struct node *node;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool has_ended;   // lock: the root actor is gone
-    bool has_failed;  // lock: it was not its own wish
-    int signal;       // lock: the first one that came
+    struct map ended;  // lock: id of a root actor that is gone -> &was_wish or &was_failure
+    int signal;        // lock: the first one that came
 };
+
+static const bool was_wish = false;
+static const bool was_failure = true;
 
 static void root_ended(void *context, const char *id, const char *reason) {
     struct run *run = context;
@@ -56,8 +61,8 @@ static void root_ended(void *context, const char *id, const char *reason) {
         log_line(LOG_ERROR, "actor %s was stopped: %s", id, reason);
     }
     pthread_mutex_lock(&run->lock);
-    run->has_ended = true;
-    run->has_failed = reason != NULL;
+    (void)map_add(&run->ended, slice_text(id),
+                  (void *)(uintptr_t)(reason != NULL ? &was_failure : &was_wish));
     pthread_cond_broadcast(&run->changed);
     pthread_mutex_unlock(&run->lock);
 }
@@ -76,6 +81,22 @@ static void stop(void *context, int number, bool is_first) {
 
 // ---- options
 // -------------------------------------------------------------------------------------
+
+// Only what was running is brought back: that needs a folder by name, and an id to talk to.
+static bool check_without_manifest(const struct run *run, int *code) {
+    if (run->data == NULL || run->no_recover) {
+        *code = cli_usage("run",
+                          "which manifest? (Without one, --data DIR brings back what was "
+                          "running there)");
+    } else if (run->state != NULL) {
+        *code = cli_usage("run", "--state needs a manifest");
+    } else if (run->action_count > 0 && run->id == NULL) {
+        *code = cli_usage("run", "without a manifest, --send and --request need --id");
+    } else {
+        return true;
+    }
+    return false;
+}
 
 static bool parse_mebibytes(const char *text, uint64_t *bytes) {
     enum { DIGITS_MOST = 9 };
@@ -102,6 +123,7 @@ static bool parse_options(struct run *run, int argc, char **argv, int *code) {
                                             {"no-compile", no_argument, NULL, 'n'},
                                             {"permit", required_argument, NULL, 'p'},
                                             {"instance-memory", required_argument, NULL, 'M'},
+                                            {"no-recover", no_argument, NULL, 'o'},
                                             {NULL, 0, NULL, 0}};
     run->timeout_ns = UINT64_MAX;
     run->actions = xcalloc((size_t)argc, sizeof *run->actions);
@@ -157,6 +179,9 @@ static bool parse_options(struct run *run, int argc, char **argv, int *code) {
                     return false;
                 }
                 break;
+            case 'o':
+                run->no_recover = true;
+                break;
             case 'w':
                 if (!cli_parse_seconds(optarg, &seconds) || seconds % 1000000000U != 0 ||
                     seconds > 1024 * 1000000000ULL) {
@@ -173,13 +198,14 @@ static bool parse_options(struct run *run, int argc, char **argv, int *code) {
                 return false;
         }
     }
-    if (optind != argc - 1) {
-        *code = optind >= argc
-                    ? cli_usage("run", "which manifest?")
-                    : cli_usage("run", "one manifest only, not also '%s'", argv[optind + 1]);
+    if (optind < argc - 1) {
+        *code = cli_usage("run", "one manifest only, not also '%s'", argv[optind + 1]);
         return false;
     }
-    run->manifest = argv[optind];
+    run->manifest = argv[optind];  // NULL behind the last one
+    if (run->manifest == NULL) {
+        return check_without_manifest(run, code);
+    }
     return true;
 }
 
@@ -246,11 +272,17 @@ static int do_actions(struct run *run, const char *id, uint64_t start_ns) {
     return code;
 }
 
-// Waits for the root actor's end, a signal, or the time-out.
-static int wait_for_end(struct run *run, uint64_t start_ns) {
+// With the lock held: the actor that was asked for is gone; without one, all that came back are.
+static bool has_ended(struct run *run, const char *id) {
+    return run->manifest != NULL ? map_get_text(&run->ended, id) != NULL
+                                 : actor_system_count(node_actors(run->node)) == 0;
+}
+
+// Waits for the end of what runs, a signal, or the time-out.
+static int wait_for_end(struct run *run, const char *id, uint64_t start_ns) {
     int code = EXIT_GOOD;
     pthread_mutex_lock(&run->lock);
-    while (!run->has_ended && run->signal == 0) {
+    while (!has_ended(run, id) && run->signal == 0) {
         uint64_t left = time_left(run, start_ns);
         if (left == 0) {
             code = EXIT_TIMEOUT;
@@ -274,7 +306,7 @@ static int drive(struct run *run, const char *id, uint64_t start_ns) {
             code = EXIT_TIMEOUT;
         }
     } else {
-        int end = wait_for_end(run, start_ns);
+        int end = wait_for_end(run, id, start_ns);
         code = code == EXIT_GOOD ? end : code;
     }
     if (code == EXIT_TIMEOUT) {
@@ -283,7 +315,8 @@ static int drive(struct run *run, const char *id, uint64_t start_ns) {
     pthread_mutex_lock(&run->lock);
     if (run->signal != 0) {
         code = 128 + run->signal;
-    } else if (run->has_failed && code == EXIT_GOOD) {
+    } else if (code == EXIT_GOOD && run->manifest != NULL &&
+               map_get_text(&run->ended, id) == &was_failure) {
         code = EXIT_ERROR;
     }
     pthread_mutex_unlock(&run->lock);
@@ -303,6 +336,13 @@ static enum status read_state(const char *state, struct bytes **out, struct erro
     return OK;
 }
 
+// What ended while it was being brought back is not what is asked for now.
+static void forget_ended(struct run *run) {
+    pthread_mutex_lock(&run->lock);
+    map_release(&run->ended);
+    pthread_mutex_unlock(&run->lock);
+}
+
 static int start_and_drive(struct run *run) {
     struct error error = {0};
     struct bytes *state = NULL;
@@ -313,9 +353,14 @@ static int start_and_drive(struct run *run) {
     struct actor_start start = {.manifest = run->manifest,
                                 .id = run->id,
                                 .has_state = state != NULL,
-                                .state = bytes_slice(state)};
+                                .state = bytes_slice(state),
+                                .may_attach = true};
     char id[ACTOR_ID_BYTES];
     int code = EXIT_GOOD;
+    forget_ended(run);
+    if (run->manifest == NULL) {
+        return drive(run, run->id != NULL ? run->id : "", start_ns);
+    }
     if (actor_start_root(node_actors(run->node), &start, id, &error) != OK) {
         code = cli_error(&error);
     } else {
@@ -358,6 +403,7 @@ int cli_run(int argc, char **argv) {
                                  .code_folder = run.code,
                                  .never_compile = run.never_compile,
                                  .permit = run.permit,
+                                 .no_recover = run.no_recover,
                                  .root_ended = root_ended,
                                  .root_context = &run};
     struct error error = {0};
@@ -375,6 +421,7 @@ int cli_run(int argc, char **argv) {
     }
     pthread_cond_destroy(&run.changed);
     pthread_mutex_destroy(&run.lock);
+    map_release(&run.ended);
     free(run.actions);
     return code;
 }

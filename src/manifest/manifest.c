@@ -180,6 +180,10 @@ static enum status resolve_text(struct reader *reader, struct slice text,
     }
     manifest->raw_text = bytes_copy(text);
     text = bytes_slice(manifest->raw_text);
+    if (reader->options->is_resolved) {
+        manifest->text = bytes_ref(manifest->raw_text);
+        return parse_text(reader, text, out);
+    }
     if (substitute_has_variables(text)) {
         return substitute(reader, text, out);
     }

@@ -267,6 +267,9 @@ struct manifest_options {
     struct slice state;
     // resume: `state` is any bytes and is the initial state as it stands.
     bool exact_state;
+    // The text is a resolved manifest from a chain: nothing is filled in, and no initial state
+    // read.
+    bool is_resolved;
     const char *confined_to;                   // NULL: files anywhere
     const struct manifest_resolver *resolver;  // NULL: manifest_file_resolver
     manifest_warn_fn *warn;                    // NULL: warnings are dropped

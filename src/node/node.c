@@ -18,6 +18,7 @@
 #include "io/pool.h"
 #include "io/process.h"
 #include "node/exchange.h"
+#include "node/recover.h"
 #include "node/reference.h"
 #include "wasm/wasm.h"
 
@@ -45,6 +46,7 @@ struct node {
     struct arena bound_lists;
     struct permissions bound;
     struct actor_system *actors;
+    struct actor_recovered recovered;
 };
 
 static enum status home_folder(const char *variable, const char *beneath_home, char **out,
@@ -218,6 +220,13 @@ static enum status keep(void *context, struct slice content, const uint8_t hash[
     return store_keep(context, content, hash, error);
 }
 
+enum { KEPT_MOST_BYTES = 256 * 1024 * 1024 };
+
+static enum status fetch(void *context, const uint8_t hash[SHA256_BYTES], struct bytes **out,
+                         struct error *error) {
+    return store_read(context, hash, KEPT_MOST_BYTES, out, error);
+}
+
 static void warn(void *context, const char *text) {
     (void)context;
     log_line(LOG_WARNING, "%s", text);
@@ -349,6 +358,7 @@ static enum status open_parts(struct node *node, const struct node_config *confi
                                       .instance_memory_bytes = instance_memory(config),
                                       .host = &node->services,
                                       .keep = node->services.store != NULL ? keep : NULL,
+                                      .fetch = node->services.store != NULL ? fetch : NULL,
                                       .keep_context = node->services.store,
                                       .schemes = node->schemes,
                                       .scheme_count = node->scheme_count,
@@ -361,6 +371,9 @@ static enum status open_parts(struct node *node, const struct node_config *confi
             actors.keep_value = keep_value;
         }
         status = actor_system_new(&actors, &node->actors, error);
+    }
+    if (status == OK && folder != NULL) {
+        status = node_recover(node->log, node->actors, config->no_recover, &node->recovered, error);
     }
     return status;
 }
@@ -384,6 +397,10 @@ enum status node_open(const struct node_config *config, struct node **out, struc
     }
     *out = node;
     return OK;
+}
+
+const struct actor_recovered *node_recovered(const struct node *node) {
+    return &node->recovered;
 }
 
 struct actor_system *node_actors(struct node *node) {

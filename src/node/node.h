@@ -22,6 +22,7 @@ struct node_config {
     const char *permit;       // file with the node's bound (manifest_load_permissions); NULL:
                               // permissions.toml of the data folder, if it is there
     bool is_bare;             // no data folder and no chain: for actor_call_export
+    bool no_recover;          // actors that were running stay as they are in the log
     uint64_t instance_memory_bytes;  // actor_config; 0: half of what the machine, or the control
                                      // group, lets the process have
     bool quiet;                      // actors' log lines are not written to stderr
@@ -47,6 +48,9 @@ enum status node_collect_garbage(const char *folder, bool is_trial, struct store
 // ERR_BUSY names the process that holds the data folder.
 enum status node_open(const struct node_config *config, struct node **out,
                       struct error *error) MUST_CHECK;
+// What came back when it was opened.
+struct actor_recovered;
+const struct actor_recovered *node_recovered(const struct node *node);
 struct actor_system *node_actors(struct node *node);
 // NULL for a bare node.
 struct chain_log *node_log(struct node *node);

@@ -267,7 +267,7 @@ def test_collection_keeps_what_labels_and_chains_refer_to(t):
     new_store(t)
     ask(t, "put-at @ l labelled", "put @ mentioned", "big @ 5000")
     stray = put_file(t, "stray")
-    kept = 3 + 2  # with component and manifest
+    kept = 3 + 3  # with component, manifest, and where that came from
     check(collected(t.run("store", "gc", "--dry-run")) == (1, kept), "it would remove the stray")
     check(os.path.exists(stray), "but did not yet")
     check(collected(t.run("store", "gc")) == (1, kept), "it removes the stray")
@@ -278,7 +278,7 @@ def test_collection_keeps_what_labels_and_chains_refer_to(t):
     # Without the chains there are the labels.
     shutil.rmtree(os.path.join(t.data, "log"))
     os.mkdir(os.path.join(t.data, "log"))
-    check(collected(t.run("store", "gc")) == (4, 1), "only the label's content stays")
+    check(collected(t.run("store", "gc")) == (5, 1), "only the label's content stays")
     t.run("store", "verify").expect(OK)
     listed = json.loads(t.run("store", "list", "--json").expect(OK).out)
     check((listed["contents"], listed["bytes"]) == (1, len("labelled")), "and is counted", listed)
@@ -368,7 +368,8 @@ def test_many_actors_store_at_once(t):
     check(all((line["contents"], line["references"]) == (count, count) for line in lines),
           "and all contents and labels", lines)
     files = glob.glob(os.path.join(t.data, "store", "??", "*"))
-    check(len(files) == count + 2, "each content is kept once", len(files))
+    # With component and manifest, and where that came from: for the user, and for an actor.
+    check(len(files) == count + 4, "each content is kept once", len(files))
     t.run("store", "verify").expect(OK)
     t.run("chain", "verify").expect(OK)
 
