@@ -682,8 +682,7 @@ bool rerun_resets_state(const struct chain_event *recorded, bool restarts_anew) 
            (restarts_anew || says(recorded->data, 1, "restart-child"));
 }
 
-// Whether the event is the end of an instance.
-static bool ends_instance(struct slice type) {
+bool rerun_ends_instance(struct slice type) {
     static const char *const types[] = {"aborted",    "crashed",   "exited",
                                         "hibernated", "restarted", "shutdown"};
     for (size_t i = 0; i < COUNT_OF(types); i++) {
@@ -697,7 +696,7 @@ static bool ends_instance(struct slice type) {
 static void follow(struct rerun *rerun, const struct chain_event *recorded) {
     struct actor *actor = &rerun->actor;
     bool restarts_anew = actor->program->manifest->restart_state == MANIFEST_STATE_INITIAL;
-    if (ends_instance(recorded->type)) {
+    if (rerun_ends_instance(recorded->type)) {
         give_up_turn(rerun);
         drop_instance(rerun);
     }

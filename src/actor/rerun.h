@@ -61,6 +61,8 @@ enum status rerun_event(struct rerun *rerun, const struct chain_event *recorded,
 
 // Whether events of the type are turns, or the making of an instance.
 bool rerun_is_turn(struct slice type);
+// Whether an event of the type, which is no turn, is the end of an instance.
+bool rerun_ends_instance(struct slice type);
 // Whether the actor goes on from its initial state behind the event, which is no turn.
 // `restarts_anew`: restart_state of its manifest is "initial".
 bool rerun_resets_state(const struct chain_event *recorded, bool restarts_anew);

@@ -63,6 +63,7 @@ static const char help[] =
     "                                      head; exit code 6 shows the first difference\n"
     "      --data DIR        data folder\n"
     "      --component FILE  with another component: what would have been different\n"
+    "      --from N          begin with the instance that event N belongs to\n"
     "      --until N         up to event N, and print the state then\n"
     "      --diff            go on after a difference, from the recorded state\n"
     "      --step            print each event, and wait for Enter on a terminal\n"

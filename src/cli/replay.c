@@ -21,7 +21,7 @@ struct replay_command {
     struct chain_command chains;  // data folder and logs
     const char *component_path;
     const char *name;
-    uint64_t until;
+    uint64_t from, until;
     bool steps;
     bool goes_on;
     // Opened.
@@ -38,10 +38,13 @@ struct replay_command {
 // -------------------------------------------------------------------------------------
 
 static bool parse_options(struct replay_command *command, int argc, char **argv, int *code) {
-    static const struct option options[] = {
-        {"data", required_argument, NULL, 'd'},  {"component", required_argument, NULL, 'c'},
-        {"until", required_argument, NULL, 'u'}, {"diff", no_argument, NULL, 'g'},
-        {"step", no_argument, NULL, 's'},        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
+                                            {"component", required_argument, NULL, 'c'},
+                                            {"from", required_argument, NULL, 'f'},
+                                            {"until", required_argument, NULL, 'u'},
+                                            {"diff", no_argument, NULL, 'g'},
+                                            {"step", no_argument, NULL, 's'},
+                                            {NULL, 0, NULL, 0}};
     opterr = 0;
     command->until = UINT64_MAX;
     for (;;) {
@@ -58,10 +61,12 @@ static bool parse_options(struct replay_command *command, int argc, char **argv,
             case 'c':
                 command->component_path = optarg;
                 break;
+            case 'f':
             case 'u':
-                command->until = strtoull(optarg, &end, 10);
+                *(option == 'f' ? &command->from : &command->until) = strtoull(optarg, &end, 10);
                 if (*optarg < '0' || *optarg > '9' || *end != '\0') {
-                    *code = cli_usage("replay", "--until takes a number, not '%s'", optarg);
+                    *code = cli_usage("replay", "--%s takes a number, not '%s'",
+                                      option == 'f' ? "from" : "until", optarg);
                     return false;
                 }
                 break;
@@ -348,6 +353,7 @@ static int run(struct replay_command *command) {
                                    .compiler = command->compiler,
                                    .component = command->component,
                                    .goes_on = command->goes_on,
+                                   .from = command->from,
                                    .until = command->until,
                                    .step = show_step,
                                    .step_context = command};

@@ -38,27 +38,6 @@ static void show_both(struct buf *out, struct slice recorded, struct slice made)
     show(out, "now:", made);
 }
 
-// The value of `key` in an event's data; empty when it has none.
-static struct slice find(struct slice data, uint64_t wanted) {
-    struct cbor_reader reader = cbor_reader_of(data);
-    uint64_t pairs = 0;
-    uint64_t key = 0;
-    struct slice item;
-    if (data.size == 0 || cbor_read_map(&reader, &pairs, NULL) != OK) {
-        return slice_of(NULL, 0);
-    }
-    for (uint64_t i = 0; i < pairs; i++) {
-        if (cbor_read_uint(&reader, &key, NULL) != OK ||
-            cbor_read_item(&reader, &item, NULL) != OK) {
-            break;
-        }
-        if (key == wanted) {
-            return item;
-        }
-    }
-    return slice_of(NULL, 0);
-}
-
 static struct slice next_item(struct cbor_reader *reader, uint64_t *left) {
     struct slice item = slice_of(NULL, 0);
     if (*left == 0) {
@@ -94,8 +73,8 @@ static void describe_calls(struct buf *out, struct slice recorded, struct slice 
 
 static void describe_data(struct buf *out, struct slice recorded, struct slice made) {
     for (uint64_t key = 1; key < 32; key++) {
-        struct slice a = find(recorded, key);
-        struct slice b = find(made, key);
+        struct slice a = event_item(recorded, key);
+        struct slice b = event_item(made, key);
         if (slice_equal(a, b)) {
             continue;
         }

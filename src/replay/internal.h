@@ -6,6 +6,36 @@
 #include "base/map.h"
 #include "replay/replay.h"
 
+// ---- fold.c
+// --------------------------------------------------------------------------------------
+
+// What the events so far come to. Zeroed but for `content`. Items are CBOR, copied.
+struct fold {
+    enum status (*content)(void *context, const uint8_t hash[SHA256_BYTES], uint64_t limit_bytes,
+                           struct bytes **out, struct error *error);
+    void *content_context;
+    struct bytes *begun;    // data of the last `spawned` or `resumed`
+    struct bytes *initial;  // its state item; NULL: none
+    struct bytes *state;    // the same, as of now
+    bool restarts_anew;     // restart_state = "initial"
+    bool is_in_turn;        // one waits
+    struct {
+        bool is_there;
+        uint64_t at;          // of its instance-created
+        struct bytes *begun;  // as above, as of then
+        struct bytes *state;
+    } instance;
+    uint8_t hash[SHA256_BYTES];  // of the last event
+};
+// Takes in the next event of the chain, from event 0 on.
+enum status fold_event(struct fold *fold, const struct chain_event *event,
+                       struct error *error) MUST_CHECK;
+void fold_release(struct fold *fold);
+// The item of a key in an event's data; empty when it has none.
+struct slice event_item(struct slice data, uint64_t key);
+// Of `resumed`: the instance of the run before goes on, with its memory.
+bool event_keeps_instance(const struct chain_event *event);
+
 // ---- secrets.c
 // -----------------------------------------------------------------------------------
 

@@ -375,16 +375,73 @@ static enum status replay_one(struct replay *replay, const struct chain_event *r
     return status;
 }
 
+// ---- from an instance on
+// ---------------------------------------------------------------------------
+
+struct folding {
+    struct fold fold;
+    enum status status;
+    struct error *error;
+};
+
+static bool fold_one(void *context, const struct chain_event *event) {
+    struct folding *folding = context;
+    folding->status = fold_event(&folding->fold, event, folding->error);
+    return folding->status == OK;
+}
+
+// The item of a state, as a run's first event or a leg has it.
+static enum status set_state_item(struct replay *replay, struct bytes *item, struct error *error) {
+    struct cbor_reader reader = cbor_reader_of(bytes_slice(item));
+    struct slice state;
+    enum status status = item != NULL ? read_bytes(replay, &reader, &state, error) : OK;
+    if (status == OK && item != NULL) {
+        rerun_set_state(replay->rerun, state);
+    }
+    return status;
+}
+
+// Prepares for the event of the instance; *at is its number.
+static enum status begin_at_instance(struct replay *replay, uint64_t *at, struct error *error) {
+    const struct replay_config *config = replay->config;
+    struct folding folding = {
+        .fold = {.content = config->content, .content_context = config->content_context},
+        .error = error};
+    struct fold *fold = &folding.fold;
+    enum status status = config->visit(config->visit_context, config->id, 0, config->from + 1,
+                                       fold_one, &folding, error);
+    status = status == OK ? folding.status : status;
+    if (status == OK && !fold->instance.is_there) {
+        status = error_set(error, ERR_NOT_FOUND, "there is no instance at event %llu",
+                           (unsigned long long)config->from);
+    }
+    if (status == OK) {
+        const struct chain_event begun = {.data = bytes_slice(fold->instance.begun)};
+        *at = fold->instance.at;
+        status = begin_run(replay, &begun, error);
+    }
+    if (status == OK) {
+        status = set_state_item(replay, fold->instance.state, error);
+    }
+    fold_release(fold);
+    return status;
+}
+
 static enum status replay_all(struct replay *replay, struct error *error) {
     const struct replay_config *config = replay->config;
     bool more = true;
-    enum status status = OK;
+    uint64_t first = 0;
+    enum status status = config->from > 0 ? begin_at_instance(replay, &first, error) : OK;
     while (status == OK && more) {
         struct chain_event event;
         status = config->next(config->next_context, &event, &more, error);
-        if (status == OK && more) {
-            status = replay_one(replay, &event, &more, error);
+        if (status != OK || !more || event.seq < first) {
+            continue;
         }
+        if (event.seq == first && first > 0) {
+            memcpy(replay->parent, event.parent, SHA256_BYTES);
+        }
+        status = replay_one(replay, &event, &more, error);
     }
     bool is_same = replay->result->different == 0 &&
                    memcmp(replay->result->head, replay->result->recorded_head, SHA256_BYTES) != 0;

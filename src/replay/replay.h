@@ -46,7 +46,10 @@ struct replay_config {
     struct wasm_compiler *compiler;  // borrowed
     struct bytes *component;         // instead of the recorded one, or NULL; borrowed
     bool goes_on;                    // after a difference, from the recorded state
-    uint64_t until;                  // the last event to be replayed; UINT64_MAX: all
+    // Begin at the last instance-created up to this event, with the state that the record has then;
+    // 0: at the first event.
+    uint64_t from;
+    uint64_t until;  // the last event to be replayed; UINT64_MAX: all
     // Called after each event, may be NULL. False ends the replay.
     bool (*step)(void *context, const struct replay_step *step);
     void *step_context;

@@ -226,6 +226,21 @@ def test_a_fork_that_cannot_be_is_told(t):
     check(t.run("chain", "list").expect(OK).out.split() == ["a"], "no chain was made")
 
 
+def test_a_replay_may_begin_with_any_instance(t):
+    manifest = t.probe('restart = "permanent"\n')
+    t.requests(manifest, "set-state one", "trap", "set-state two", "echo x", "trap", "float", "state")
+    events = t.events("a")
+    made = [event["seq"] for event in events if event["type"] == "instance-created"]
+    check(len(made) == 3, "three instances", events)
+    head = events[-1]["hash"]
+    for begin, at in ((made[0], made[0] + 1), (made[1], made[1] + 2), (made[2], made[2])):
+        result = replay(t, "a", "--from", at).expect(OK)
+        check("same: %d events" % (len(events) - begin) in result.out and head in result.out,
+              "from %d on" % begin, result)
+    crashed = next(event["seq"] for event in events if event["type"] == "crashed")
+    replay(t, "a", "--from", crashed).expect(NO_REPLAY, err="no instance")
+
+
 # ---- what cannot be
 
 
