@@ -195,6 +195,7 @@ static bool hibernate(struct actor *actor, const char *reason) {
     actor->instance = NULL;
     instance_bytes_look(actor);
     resting_end(actor);
+    lifecycle_live_free(actor);
     if (actor->host_data != NULL && system->config.hibernated != NULL &&
         system->config.hibernated(actor)) {
         free(actor->host_data);
@@ -207,8 +208,9 @@ static bool hibernate(struct actor *actor, const char *reason) {
 
 static bool may_hibernate(const struct actor *actor) {
     const struct chain_log *log = actor->system->config.log;
-    return actor_status(actor) == ACTOR_RUNNING && mailbox_is_empty(actor) &&
-           (log == NULL || !chain_is_behind(log));
+    // Whoever wants it to end may still be about to look at its timers, until it goes on.
+    return actor_status(actor) == ACTOR_RUNNING && !actor_is_ending(actor) &&
+           mailbox_is_empty(actor) && (log == NULL || !chain_is_behind(log));
 }
 
 void hibernate_asked(struct actor *actor, uint32_t bits) {

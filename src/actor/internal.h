@@ -420,6 +420,13 @@ enum actor_control {
 
 struct resting;
 
+// What an actor needs from its first instance on, except while it hibernates.
+struct actor_live {
+    struct actor *actor;
+    struct sched_timer timer;       // back-off; armed by the owner
+    struct sched_timer stop_timer;  // bounds the turn in progress: a stop's last one, or init
+};
+
 struct actor {
     // owner
     struct sched_task task;
@@ -431,6 +438,8 @@ struct actor {
     char *bare_id;  // without a log: what head.id points to
     // NULL in ACTOR_RUNNING: it hibernates, and the instance is made again before the next turn.
     struct component_instance *instance;
+    // Made and freed by the owner; others look at it while there is a turn (turn_end).
+    struct actor_live *live;
     struct resting *resting;  // of a stateless instance (hibernate.c)
     struct wasm_budget budget;
     uint64_t counted_bytes;  // of `budget`, in system->instance_bytes
@@ -502,10 +511,8 @@ struct actor {
     char *stop_text;          // keeps
     // Restarts by policy that it ruled: of its children, and of a root its own. NULL: none.
     struct restart_window *window, *own_window;
-    struct restart_group *group;    // of its children; NULL: none is restarted with others
-    uint8_t group_part;             // enum restart_part, in its parent's group
-    struct sched_timer timer;       // back-off; armed by the owner
-    struct sched_timer stop_timer;  // bounds the turn in progress: a stop's last one, or init
+    struct restart_group *group;  // of its children; NULL: none is restarted with others
+    uint8_t group_part;           // enum restart_part, in its parent's group
     struct actor *next_dead;
 };
 
@@ -851,6 +858,13 @@ void lifecycle_watch_init(struct actor *actor);
 void lifecycle_crashed(struct actor *actor, enum status status, const char *reason);
 // Owner: a turn ended the actor (actor_exit), which stops when the turn is over.
 void lifecycle_exited(struct actor *actor);
+// Owner. Makes it if need be.
+struct actor_live *lifecycle_live(struct actor *actor);
+// Owner, or nobody else has the actor; no turn in progress, nobody armed a timer since. Again:
+// nothing. The lock must not be held, nor by lifecycle_cancel_watch.
+void lifecycle_live_free(struct actor *actor);
+// Nobody bounds the turn in progress, or the next, any more.
+void lifecycle_cancel_watch(struct actor *actor);
 void lifecycle_set_state(struct actor *actor, struct bytes *state);
 // The turn in progress gets its last time. Lock held, or owner.
 void lifecycle_watch_stop(struct actor *actor);

@@ -299,12 +299,36 @@ static void cut_relations(struct actor *actor, const char *text, struct message 
     }
 }
 
+struct actor_live *lifecycle_live(struct actor *actor) {
+    if (actor->live == NULL) {
+        actor->live = xcalloc(1, sizeof *actor->live);
+        actor->live->actor = actor;
+    }
+    return actor->live;
+}
+
+void lifecycle_live_free(struct actor *actor) {
+    if (actor->live == NULL) {
+        return;
+    }
+    assert(!actor->has_backoff);
+    lifecycle_cancel_watch(actor);
+    free(actor->live);
+    actor->live = NULL;
+}
+
+void lifecycle_cancel_watch(struct actor *actor) {
+    if (actor->live != NULL) {
+        sched_timer_cancel(actor->system->config.sched, &actor->live->stop_timer);
+    }
+}
+
 // ---- stopping
 // ------------------------------------------------------------------------------------
 
 // The turn in progress had its time to end.
 static void stop_timeout(struct sched_timer *timer) {
-    struct actor *actor = CONTAINER_OF(timer, struct actor, stop_timer);
+    struct actor *actor = CONTAINER_OF(timer, struct actor_live, stop_timer)->actor;
     system_lock(actor->system);
     struct turn *turn = atomic_load_explicit(&actor->current, memory_order_acquire);
     if (turn != NULL) {
@@ -317,7 +341,7 @@ static void stop_timeout(struct sched_timer *timer) {
 }
 
 static void watch(struct actor *actor, uint64_t limit_ms, sched_timer_fn fn) {
-    sched_timer_arm(actor->system->config.sched, &actor->stop_timer,
+    sched_timer_arm(actor->system->config.sched, &actor->live->stop_timer,
                     env_monotonic_ns(actor->system->config.env) + limit_ms * 1000000U, fn);
 }
 
@@ -337,7 +361,7 @@ static void end_waits(struct actor *actor, enum status status, const char *text)
 
 // The init in progress had its time. It goes on as the last turn of an actor that is stopped does.
 static void init_timeout(struct sched_timer *timer) {
-    struct actor *actor = CONTAINER_OF(timer, struct actor, stop_timer);
+    struct actor *actor = CONTAINER_OF(timer, struct actor_live, stop_timer)->actor;
     system_lock(actor->system);
     if (!actor_is_ending(actor)) {
         atomic_store(&actor->is_init_overdue, true);
@@ -374,7 +398,7 @@ static void begin_stop(struct actor *actor) {
     actor->is_stopping = true;
     atomic_store(&actor->stop_requested, true);
     restart_cancel_delay(actor);
-    sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
+    lifecycle_cancel_watch(actor);
     system_lock(actor->system);
     if (actor->start_error == NULL) {
         completion_fail_all(&actor->starters, ERR_STOPPING, "actor is stopping");
@@ -471,7 +495,7 @@ static void start(struct actor *actor) {
 static void init_is_over(struct actor *actor) {
     if (actor->is_init_watched) {
         actor->is_init_watched = false;
-        sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
+        lifecycle_cancel_watch(actor);
         atomic_store(&actor->is_init_overdue, false);
     }
 }
@@ -705,7 +729,7 @@ static void begin_anew(struct actor *actor, const char *why) {
     cut_relations(actor, why, &notices);
     system_unlock(actor->system);
     // Nobody arms it any more.
-    sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
+    lifecycle_cancel_watch(actor);
     mailbox_push_all(notices);
     actor->wants_shutdown = false;
 }
@@ -749,7 +773,7 @@ static bool go_down(struct actor *actor) {
     }
     system_unlock(actor->system);
     if (is_late) {
-        sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
+        lifecycle_cancel_watch(actor);
     } else if (is_last) {
         begin_stop_because(actor, strategy);
     } else {

@@ -141,7 +141,7 @@ enum restart_decision restart_decide(struct actor *actor, enum restart_end end,
 // --------------------------------------------------------------------------------
 
 static void delay_over(struct sched_timer *timer) {
-    struct actor *actor = CONTAINER_OF(timer, struct actor, timer);
+    struct actor *actor = CONTAINER_OF(timer, struct actor_live, timer)->actor;
     struct actor_system *system = actor->system;
     actor_control(actor, CONTROL_START);
     busy_drop(system, 1);
@@ -154,14 +154,14 @@ void restart_delay(struct actor *actor, uint64_t delay_ns) {
     }
     busy_add(actor->system);
     actor->has_backoff = true;
-    sched_timer_arm(actor->system->config.sched, &actor->timer,
+    sched_timer_arm(actor->system->config.sched, &lifecycle_live(actor)->timer,
                     env_monotonic_ns(actor->system->config.env) + delay_ns, delay_over);
 }
 
 void restart_cancel_delay(struct actor *actor) {
     if (actor->has_backoff) {
         actor->has_backoff = false;
-        if (sched_timer_cancel(actor->system->config.sched, &actor->timer)) {
+        if (sched_timer_cancel(actor->system->config.sched, &actor->live->timer)) {
             busy_drop(actor->system, 1);
         }
     }

@@ -54,8 +54,9 @@ struct actor *actor_ref(struct actor *actor) {
 static void actor_free(struct actor *actor, bool has_workers) {
     if (has_workers) {
         // A stop that was asked for while the actor ended by itself may have armed it.
-        sched_timer_cancel(actor->system->config.sched, &actor->stop_timer);
+        lifecycle_live_free(actor);
     }
+    free(actor->live);
     assert(actor->turn == NULL && actor->ready == NULL);
     assert(actor->held == NULL && list_is_empty(&actor->held_for_it) && actor->gate.list == NULL);
     mailbox_drain(actor, "the actor has ended");

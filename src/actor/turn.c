@@ -642,11 +642,13 @@ static void start_message(struct actor *actor, struct message *message) {
 }
 
 void turn_instantiate(struct actor *actor) {
+    (void)lifecycle_live(actor);
     turn_start(actor, EXPORT_INIT, true, NULL);
 }
 
 void turn_wake(struct actor *actor) {
     assert(actor->instance == NULL && actor_status(actor) == ACTOR_RUNNING);
+    (void)lifecycle_live(actor);
     turn_start(actor, EXPORT_INIT, true, NULL);
 }
 
