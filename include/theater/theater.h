@@ -24,6 +24,7 @@ extern "C" {
 #define THEATER_NO_TIMEOUT UINT64_MAX
 
 typedef struct theater_node theater_node;
+typedef struct theater_subscription theater_subscription;
 
 typedef enum theater_status {
     THEATER_OK = 0,
@@ -90,6 +91,50 @@ uint64_t theater_node_actor_count(theater_node *node);
  * the number of events that verified. */
 theater_status theater_chain_verify(const char *data_folder, const char *actor, uint64_t *events,
                                     struct theater_error *error);
+
+/* An event of a chain. What it points to lasts until the function that was given it returns. */
+struct theater_event {
+    const char *actor;
+    uint64_t seq;      /* 0, 1, 2, ... within the chain */
+    uint64_t position; /* in the log of all chains; it grows from event to event */
+    uint64_t time_ns;  /* since 1970 */
+    const char *type;  /* UTF-8, type_size bytes, no NUL behind it */
+    size_t type_size;
+    const void *data; /* one CBOR item (docs/formats/chain.md) */
+    size_t data_size;
+    const unsigned char *hash; /* 32 bytes */
+};
+
+/* Which events a subscription gives. All zero: every event of every actor, from the first on. */
+struct theater_subscription_config {
+    const char *actor;        /* its events; it need not have started yet. NULL: of all actors */
+    const char *const *types; /* of these types, "handle-*" for all that begin so */
+    size_t type_count;        /* 0: of any */
+    uint64_t since_ns;        /* at or after this time */
+    uint64_t before_ns;       /* and before this one; 0: no end */
+    uint64_t from;            /* of one actor: the first seq; of all: the first position */
+    int from_now;             /* nothing that is visible already */
+    int synced;               /* give an event only when no power loss can take it back; else as
+                                 soon as it was written, at the latest 5 ms after it happened */
+};
+
+/* Subscribes to events, past and future: each one once, in order, and without a gap, for as long as
+ * the node is open. A subscription is a place in the log: nothing is queued for it, no actor is
+ * slowed by it, and one that is not read costs nothing; there may be thousands. Use one from one
+ * thread at a time; close it before the node. */
+theater_status theater_subscribe(theater_node *node,
+                                 const struct theater_subscription_config *config,
+                                 theater_subscription **subscription, struct theater_error *error);
+/* Gives up to `most` events to `visit`, on this thread; waits up to `timeout_ms` for the first one.
+ * `visit` returns 0 to go on; anything else ends the call, and the event it was for comes again.
+ * `given` (may be NULL) is how many there were. THEATER_TIMEOUT: none. THEATER_DAMAGED names the
+ * file and the place. */
+theater_status theater_subscription_read(
+    theater_subscription *subscription, uint64_t most, uint64_t timeout_ms,
+    int (*visit)(void *context, const struct theater_event *event), void *context, uint64_t *given,
+    struct theater_error *error);
+/* NULL is fine. */
+void theater_subscription_close(theater_subscription *subscription);
 
 /* Releases memory that a function here gave. NULL is fine. */
 void theater_free(void *memory);

@@ -61,7 +61,8 @@ static struct chain_log *new_log(const struct chain_log_config *config) {
                    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
                    pthread_cond_init(&log->wake_writer, &attributes) == 0 &&
                    pthread_cond_init(&log->wake_sync, NULL) == 0 &&
-                   pthread_cond_init(&log->progress, &attributes) == 0;
+                   pthread_cond_init(&log->progress, &attributes) == 0 &&
+                   pthread_cond_init(&log->grown, &attributes) == 0;
     if (!is_good) {
         fatal("cannot create the log's locks");
     }
@@ -84,6 +85,7 @@ static void free_log(struct chain_log *log) {
     (void)pthread_cond_destroy(&log->wake_writer);
     (void)pthread_cond_destroy(&log->wake_sync);
     (void)pthread_cond_destroy(&log->progress);
+    (void)pthread_cond_destroy(&log->grown);
     free(log->folder);
     free(log);
 }

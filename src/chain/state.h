@@ -93,6 +93,7 @@ struct chain_log {
     pthread_cond_t wake_writer;
     pthread_cond_t wake_sync;
     pthread_cond_t progress;  // written, synced, room or an error
+    pthread_cond_t grown;     // written or synced: for subscribers (subscribe.c)
     struct log_buffer buffers[2];
     struct log_buffer *active;  // frames go here
     struct log_buffer *full;    // for the writer; NULL: the other buffer is free

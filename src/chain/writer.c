@@ -41,6 +41,7 @@ void note_progress(struct chain_log *log) {
     // Partner: the acquire load in chain_is_synced.
     atomic_store_explicit(&log->synced_seen, log->synced, memory_order_release);
     (void)pthread_cond_broadcast(&log->progress);
+    (void)pthread_cond_broadcast(&log->grown);
 }
 
 // With `lock` held: what could not be done is tried again, and actors begin no turns until then.

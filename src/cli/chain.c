@@ -83,6 +83,9 @@ static bool take_option(struct chain_command *command, int option, const char *a
         case 'l':
             command->is_long = true;
             return true;
+        case 'F':
+            command->follow = true;
+            return true;
         case OPTION_NO_CONTENTS:
             command->without_contents = true;
             return true;
@@ -113,6 +116,7 @@ static bool parse_options(struct chain_command *command, int argc, char **argv, 
                                             {"output", required_argument, NULL, 'o'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"long", no_argument, NULL, 'l'},
+                                            {"follow", no_argument, NULL, 'F'},
                                             {"no-contents", no_argument, NULL, OPTION_NO_CONTENTS},
                                             {"contents", no_argument, NULL, OPTION_CONTENTS},
                                             {"unsigned", no_argument, NULL, OPTION_UNSIGNED},
@@ -238,6 +242,10 @@ static int with_name(struct chain_command *command, const char *word, const char
                          "list, show ACTOR, export ACTOR, import FILE, verify [ACTOR|FILE], "
                          "fork ACTOR --at N or key, not '%s'",
                          word);
+    }
+    if (is_show && command->follow) {
+        return command->fills_in ? cli_usage("chain", "--contents and --follow do not go together")
+                                 : cli_chain_follow(command, name);
     }
     if (name == NULL) {
         return cli_usage("chain", "%s which actor?", word);

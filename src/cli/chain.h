@@ -3,7 +3,7 @@
 #ifndef CLI_CHAIN_H
 #define CLI_CHAIN_H
 
-#include "chain/chain.h"
+#include "chain/subscribe.h"
 #include "cli/cli.h"
 
 enum { CHAIN_TYPES_MOST = 16 };
@@ -40,6 +40,8 @@ enum status cli_chain_find(struct chain_command *command, const char *name, char
 // Whether a chain file is meant: a path is given, or there is such a file and no chain of that
 // name.
 bool cli_chain_is_file(struct chain_command *command, const char *name);
+// Which events the options ask for, but for their numbers; borrows from the command.
+struct chain_filter cli_chain_filter(const struct chain_command *command);
 // Prints the event, if its type, time and number are wanted.
 void cli_chain_print(const struct chain_command *command, const struct chain_event *event);
 void cli_chain_free_ids(char **ids, uint64_t count);
@@ -47,6 +49,7 @@ void cli_chain_free_ids(char **ids, uint64_t count);
 // The commands; each returns an exit code.
 int cli_chain_list(struct chain_command *command);
 int cli_chain_show(struct chain_command *command, const char *name);
+int cli_chain_follow(struct chain_command *command, const char *name);  // NULL: all actors
 int cli_chain_verify(struct chain_command *command, const char *name);
 int cli_chain_verify_file(const char *path);
 int cli_chain_export(struct chain_command *command, const char *name);

@@ -196,21 +196,16 @@ static enum status print_filled(const struct chain_command *command, const char 
     return status;
 }
 
-// "T", or "T*" for all that begin with T.
-static bool is_type(const char *wanted, struct slice type) {
-    size_t size = strlen(wanted);
-    if (size > 0 && wanted[size - 1] == '*') {
-        return type.size >= size - 1 && memcmp(type.data, wanted, size - 1) == 0;
-    }
-    return slice_equal_text(type, wanted);
+struct chain_filter cli_chain_filter(const struct chain_command *command) {
+    return (struct chain_filter){.types = command->types,
+                                 .type_count = command->type_count,
+                                 .since_ns = command->since_ns,
+                                 .before_ns = command->before_ns};
 }
 
 static bool is_wanted(const struct chain_command *command, const struct chain_event *event) {
-    bool is_good = command->type_count == 0;
-    for (size_t i = 0; i < command->type_count && !is_good; i++) {
-        is_good = is_type(command->types[i], event->type);
-    }
-    return is_good && event->time_ns >= command->since_ns && event->time_ns < command->before_ns;
+    struct chain_filter filter = cli_chain_filter(command);
+    return chain_filter_matches(&filter, event);
 }
 
 void cli_chain_print(const struct chain_command *command, const struct chain_event *event) {

@@ -51,6 +51,7 @@ static const char help[] =
     "      --since TIME      show: not before 2026-01-31, 2026-01-31T12:00:00Z, or 5m (minutes "
     "ago)\n"
     "      --before TIME     show: before that time\n"
+    "      --follow          show: go on with what is written; without ACTOR, of all actors\n"
     "      --type TYPE       show: only such events; \"handle-*\" for all that begin so; may be\n"
     "                        repeated\n"
     "      --contents        show: large values themselves, which the chain holds by their hash\n"

@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "node/node.h"
-#include "theater/theater.h"
+#include "node/public.h"
 
 struct theater_node {
     struct node *node;
@@ -47,7 +47,7 @@ static theater_status public_status(enum status status) {
     return THEATER_FAILED;
 }
 
-static theater_status report(enum status status, const struct error *from,
+theater_status public_report(enum status status, const struct error *from,
                              struct theater_error *to) {
     theater_status result = public_status(status);
     if (to != NULL) {
@@ -57,7 +57,11 @@ static theater_status report(enum status status, const struct error *from,
     return result;
 }
 
-static uint64_t nanoseconds(uint64_t milliseconds) {
+struct node *public_node(theater_node *node) {
+    return node->node;
+}
+
+uint64_t public_nanoseconds(uint64_t milliseconds) {
     return milliseconds > UINT64_MAX / 1000000U ? UINT64_MAX : milliseconds * 1000000U;
 }
 
@@ -78,14 +82,14 @@ theater_status theater_node_open(const struct theater_node_config *config, theat
         *node = xcalloc(1, sizeof **node);
         (*node)->node = opened;
     }
-    return report(status, &reason, error);
+    return public_report(status, &reason, error);
 }
 
 theater_status theater_node_close(theater_node *node, struct theater_error *error) {
     struct error reason = {0};
     enum status status = node_close(node->node, &reason);
     free(node);
-    return report(status, &reason, error);
+    return public_report(status, &reason, error);
 }
 
 theater_status theater_actor_start(theater_node *node, const char *manifest, const char *id,
@@ -98,7 +102,7 @@ theater_status theater_actor_start(theater_node *node, const char *manifest, con
                                 .state = slice_of(state, state_size)};
     struct error reason = {0};
     enum status status = actor_start_root(node_actors(node->node), &start, written_id, &reason);
-    return report(status, &reason, error);
+    return public_report(status, &reason, error);
 }
 
 theater_status theater_actor_send(theater_node *node, const char *id, const void *message,
@@ -106,14 +110,14 @@ theater_status theater_actor_send(theater_node *node, const char *id, const void
     struct error reason = {0};
     enum status status =
         actor_send_from_outside(node_actors(node->node), id, slice_of(message, size), &reason);
-    return report(status, &reason, error);
+    return public_report(status, &reason, error);
 }
 
 theater_status theater_actor_stop(theater_node *node, const char *id, const char *why,
                                   struct theater_error *error) {
     struct error reason = {0};
     enum status status = actor_stop_from_outside(node_actors(node->node), id, why, &reason);
-    return report(status, &reason, error);
+    return public_report(status, &reason, error);
 }
 
 theater_status theater_actor_request(theater_node *node, const char *id, const void *message,
@@ -123,17 +127,17 @@ theater_status theater_actor_request(theater_node *node, const char *id, const v
     struct bytes *answer = NULL;
     enum status status =
         actor_request_from_outside(node_actors(node->node), id, slice_of(message, size),
-                                   nanoseconds(timeout_ms), &answer, &reason);
+                                   public_nanoseconds(timeout_ms), &answer, &reason);
     if (status == OK) {
         *reply = xstrndup(answer->data, answer->size);
         *reply_size = answer->size;
         bytes_unref(answer);
     }
-    return report(status, &reason, error);
+    return public_report(status, &reason, error);
 }
 
 int theater_node_wait_idle(theater_node *node, uint64_t timeout_ms) {
-    return actor_system_wait_idle(node_actors(node->node), nanoseconds(timeout_ms)) ? 1 : 0;
+    return actor_system_wait_idle(node_actors(node->node), public_nanoseconds(timeout_ms)) ? 1 : 0;
 }
 
 uint64_t theater_node_actor_count(theater_node *node) {
@@ -156,7 +160,7 @@ theater_status theater_chain_verify(const char *data_folder, const char *actor, 
     if (events != NULL) {
         *events = verdict.events;
     }
-    return report(status, &reason, error);
+    return public_report(status, &reason, error);
 }
 
 void theater_free(void *memory) {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Chains as files: exported, verified by both implementations, carried to another data folder."""
+import json
 import os
 import stat
 import subprocess
@@ -178,6 +179,30 @@ def test_filters_of_show(t):
           len(events), "all are newer")
     for bad in ("yesterday", "2026-02-31", "2026-01-01T25:00:00Z", "5", "-5m"):
         t.run("chain", "show", "counter", "--since", bad).expect(USAGE)
+
+
+def test_follow_shows_what_a_node_writes(t):
+    run_counter(t)
+    before = len(t.events("counter"))
+    one = t.start("chain", "show", "counter", "--follow", "--json", "--from", str(before - 1))
+    every = t.start("chain", "show", "--follow", "--type", "handle-request")
+    one.wait_line('"type":"shutdown"', "out")
+    run_counter(t, 2)
+    one.wait_line('"type":"shutdown"', "out", count=2)
+    every.wait_line("handle-request", "out", count=2)
+    seen = [json.loads(line)["seq"] for line in one.text("out").splitlines()]
+    check(seen == list(range(before - 1, len(t.events("counter")))), "each once, in order", seen)
+    shown = every.text("out").splitlines()
+    check(len(shown) == 2 and all(line.startswith("counter ") for line in shown), "of all", shown)
+    one.kill()
+    every.kill()
+    ended = t.run("chain", "show", "counter", "--follow", "--until", "2").expect(OK).out
+    check(len(ended.splitlines()) == 3, "ends behind --until", ended)
+    waits = t.start("chain", "show", "later", "--follow")
+    waits.wait_line("no chain of an actor 'later' yet")
+    t.run("run", harness.example("counter"), "--id", "later", "--until-idle").expect(OK)
+    waits.wait_line("shutdown", "out")
+    waits.kill()
 
 
 def test_export_works_beside_a_live_node(t):

@@ -138,6 +138,76 @@ TEST(one_data_folder_has_one_node) {
     close_node(node);
 }
 
+struct watched {
+    uint64_t next_seq;
+    uint64_t position;
+    bool is_wrong;
+    bool refuses;
+};
+
+static int watch(void *context, const struct theater_event *event) {
+    struct watched *watched = context;
+    if (watched->refuses) {
+        return 1;
+    }
+    watched->is_wrong |= strcmp(event->actor, "c") != 0 || event->seq != watched->next_seq ||
+                         event->data_size == 0 || event->type_size == 0 || event->time_ns == 0 ||
+                         (event->seq > 0 && event->position <= watched->position);
+    watched->next_seq = event->seq + 1;
+    watched->position = event->position;
+    return 0;
+}
+
+TEST(a_program_follows_an_actor) {
+    const char *folder = test_folder();
+    theater_node *node = open_node(folder);
+    struct theater_error error;
+    // Subscribed before the actor is there.
+    struct theater_subscription_config config = {.actor = "c", .synced = 1};
+    theater_subscription *subscription = NULL;
+    EXPECT_U64(theater_subscribe(node, &config, &subscription, &error), THEATER_OK);
+    struct watched watched = {0};
+    uint64_t given = 9;
+    EXPECT_U64(theater_subscription_read(subscription, 10, 0, watch, &watched, &given, &error),
+               THEATER_TIMEOUT);
+    EXPECT_U64(given, 0);
+    start(node, COUNTER, "c");
+    char text[1024];
+    EXPECT_U64(ask(node, "c", "{\"action\":\"get\"}", text, sizeof text), THEATER_OK);
+    // spawned, instance-created, init, handle-request
+    while (watched.next_seq < 4 && !watched.is_wrong) {
+        EXPECT_U64(
+            theater_subscription_read(subscription, 2, 20000, watch, &watched, &given, &error),
+            THEATER_OK);
+        EXPECT(given >= 1 && given <= 2);
+    }
+    EXPECT(!watched.is_wrong);
+    // What was refused comes again.
+    EXPECT_U64(ask(node, "c", "{\"action\":\"get\"}", text, sizeof text), THEATER_OK);
+    watched.refuses = true;
+    EXPECT_U64(theater_subscription_read(subscription, 5, 20000, watch, &watched, &given, &error),
+               THEATER_OK);
+    EXPECT_U64(given, 0);
+    watched.refuses = false;
+    EXPECT_U64(theater_subscription_read(subscription, 5, 20000, watch, &watched, &given, &error),
+               THEATER_OK);
+    EXPECT_U64(watched.next_seq, 5);
+    theater_subscription_close(subscription);
+
+    static const char *const types[] = {"handle-*"};
+    config = (struct theater_subscription_config){.types = types, .type_count = 1};
+    EXPECT_U64(theater_subscribe(node, &config, &subscription, &error), THEATER_OK);
+    watched = (struct watched){.next_seq = 3};
+    EXPECT_U64(theater_subscription_read(subscription, 50, 20000, watch, &watched, &given, &error),
+               THEATER_OK);
+    EXPECT(!watched.is_wrong && watched.next_seq == 5);
+    theater_subscription_close(subscription);
+    theater_subscription_close(NULL);
+    config = (struct theater_subscription_config){.actor = "no such id!"};
+    EXPECT_U64(theater_subscribe(node, &config, &subscription, &error), THEATER_INVALID);
+    close_node(node);
+}
+
 int main(void) {
     return test_main();
 }
