@@ -506,6 +506,9 @@ static enum status build(struct actor_system *system, struct program *program,
     enum status status = manifest_check_available(manifest, error);
     struct component *component = NULL;
     if (status == OK) {
+        status = check_policies(manifest, error);
+    }
+    if (status == OK) {
         status = get_component(system, manifest, resolver, &component, error);
     }
     if (status != OK) {

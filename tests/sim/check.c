@@ -183,10 +183,10 @@ static void check_note(struct world *world, const struct note *note) {
     struct search search = {.text = note->text};
     each_event(world, note->target, search_event, &search);
     bool is_known = note->ask == NULL || note->ask->is_done;
-    bool is_accepted = note->ask == NULL ? note->is_accepted
+    bool is_accepted = note->ask == NULL ? note->told == OK
                                          : note->ask->is_done && note->ask->status == OK &&
                                                strcmp(note->ask->reply, "ok") == 0;
-    bool is_refused = note->ask == NULL ? !note->is_accepted
+    bool is_refused = note->ask == NULL ? note->told != OK && note->told != ERR_IO
                                         : note->ask->is_done && note->ask->status == ERR_GUEST;
     if (search.handled > 1) {
         fatal("message \"%s\" was handled %u times by %s", note->text, search.handled,

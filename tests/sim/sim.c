@@ -88,7 +88,7 @@ static void note_send(struct scenario *s) {
     if (chance(world, 3) == 0) {
         (void)snprintf(text, sizeof text, "log %s", note->text);
         say(s, target, text);
-        note->is_accepted = world_tell(world, target, text);
+        note->told = world_tell(world, target, text);
         return;
     }
     const char *sender = any_id(s);

@@ -318,9 +318,9 @@ bool world_start(struct world *world, const char *manifest, const char *id) {
     return wait.completion.status == OK;
 }
 
-bool world_tell(struct world *world, const char *id, const char *message) {
+enum status world_tell(struct world *world, const char *id, const char *message) {
     struct error error = {0};
-    return actor_send_from_outside(world->system, id, slice_text(message), &error) == OK;
+    return actor_send_from_outside(world->system, id, slice_text(message), &error);
 }
 
 static void answered(struct completion *completion) {

@@ -66,8 +66,9 @@ bool world_log_is_dead(const struct world *world);
 
 // Starts a root actor and steps until its init has returned. False: it failed.
 bool world_start(struct world *world, const char *manifest, const char *id);
-// Gives the message to the actor. False: it was refused, or there is no such actor.
-bool world_tell(struct world *world, const char *id, const char *message);
+// Gives the message to the actor: OK when it was taken, and ERR_IO when that is not known, because
+// the log could not be written; otherwise it was refused, or there is no such actor.
+enum status world_tell(struct world *world, const char *id, const char *message);
 // The same as a request, which stays the world's.
 struct ask *world_ask(struct world *world, const char *id, const char *message);
 
