@@ -214,18 +214,23 @@ void cli_chain_print(const struct chain_command *command, const struct chain_eve
     }
 }
 
-static enum status print_events(const struct chain_command *command, struct chain_log *log,
-                                const char *id, struct error *error) {
+// *is_log_bad: what failed was reading the chain, which has been printed up to before
+// command->from.
+static enum status print_events(struct chain_command *command, struct chain_log *log,
+                                const char *id, bool *is_log_bad, struct error *error) {
     struct chain_reader *reader = NULL;
     enum status status = chain_reader_open(log, id, command->from, &reader, error);
     bool more = status == OK;
+    *is_log_bad = status != OK;
     while (status == OK && more) {
         struct chain_event event;
         status = chain_reader_next(reader, &event, &more, error);
+        *is_log_bad = status != OK;
         if (status != OK || !more || event.seq > command->until ||
             event.time_ns >= command->before_ns) {
             break;
         }
+        command->from = event.seq + 1;
         if (is_wanted(command, &event)) {
             status = print_filled(command, id, &event, error);
         }
@@ -242,17 +247,19 @@ int cli_chain_show(struct chain_command *command, const char *name) {
     if (status == OK) {
         status = cli_chain_find(command, name, &id, &log, &error);
     }
+    bool is_log_bad = status != OK;
     if (status == OK && command->fills_in) {
         struct store_config config = {
             .data_folder = command->data, .read_only = true, .env = env_system()};
         status = store_open(&config, &command->store, &error);
     }
     if (status == OK) {
-        status = print_events(command, log, id, &error);
+        status = print_events(command, log, id, &is_log_bad, &error);
     }
     free(id);
     fflush(stdout);
-    if (status == ERR_DAMAGED && (log == NULL || log == command->log)) {
+    // A content that the store holds damaged is another matter.
+    if (status == ERR_DAMAGED && is_log_bad && (log == NULL || log == command->log)) {
         return cli_chain_show_damaged(command, name, &error);
     }
     return status == OK ? EXIT_GOOD : cli_error(&error);
