@@ -21,7 +21,7 @@ struct checkpointer;
 // what the catalogue knows. Before the log is shared.
 enum status checkpoint_load(struct chain_log *log, struct error *error) MUST_CHECK;
 
-// Begins to keep the catalogue up: after log_repair, before the writer runs.
+// Begins to keep the catalogue up: when the writer runs, before anybody appends.
 enum status checkpoint_start(struct chain_log *log, struct error *error) MUST_CHECK;
 // A segment was sealed: any thread, never waits for more than a lock of a few instructions.
 void checkpoint_sealed(struct chain_log *log, uint32_t number);

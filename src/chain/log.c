@@ -115,11 +115,14 @@ enum status chain_log_open(const struct chain_log_config *config, struct chain_l
     if (status == OK && !log->is_read_only) {
         status = log_repair(log, &cause);
     }
-    if (status == OK && log->checkpointer != NULL) {
-        status = checkpoint_start(log, &cause);
-    }
     if (status == OK && !log->is_read_only) {
         status = writer_start(log, &cause);
+    }
+    if (status == OK && log->checkpointer != NULL) {
+        status = checkpoint_start(log, &cause);
+        if (status != OK) {
+            (void)!writer_stop(log, NULL);
+        }
     }
     if (status != OK) {
         free_log(log);
