@@ -60,6 +60,14 @@ typedef bool (*actor_hibernated_fn)(struct actor *actor);
 // A root actor ended: by shutdown (`reason` NULL), or stopped by the node for the given reason.
 typedef void (*actor_root_ended_fn)(void *context, const char *id, const char *reason);
 
+// An instance that is to be made again as it was: that of an actor which comes back with its node,
+// from the turns that its chain recorded.
+struct actor_rebuild {
+    const char *id;
+    struct component *component;  // the actor's
+    struct wasm_budget *budget;   // what the instance counts against
+};
+
 struct actor_config {
     struct env *env;
     struct sched *sched;              // borrowed until actor_system_free
@@ -94,7 +102,12 @@ struct actor_config {
     // Gives what either has kept. ERR_NOT_FOUND when it is not there. NULL: nobody has it.
     enum status (*fetch)(void *context, const uint8_t hash[SHA256_BYTES], struct bytes **out,
                          struct error *error);
-    void *keep_context;              // of all three
+    void *keep_context;  // of all three
+    // Gives the instance, which is then bound to the actor. On a thread that may block. NULL:
+    // recover = "replay" is refused.
+    enum status (*rebuild)(void *context, const struct actor_rebuild *what,
+                           struct component_instance **out, struct error *error);
+    void *rebuild_context;
     actor_root_ended_fn root_ended;  // may be NULL; called on a worker, must be short
     void *root_context;
     // What manifests may refer to besides files; borrowed until actor_system_free.

@@ -63,9 +63,9 @@ struct program {
     uint8_t origin[SHA256_BYTES];
 };
 // A program of its parts, which a chain names by their hashes, with nothing read from elsewhere: a
-// replay's. As program_load.
+// replay's. `known` (may be NULL) is used when it is the same component. As program_load.
 enum status program_of_parts(struct actor_system *system, struct slice manifest,
-                             struct bytes *component, struct program **out,
+                             struct bytes *component, struct component *known, struct program **out,
                              struct error *error) MUST_CHECK;
 // The bits of the exports that it has.
 static inline uint32_t program_export_bits(const struct program *program) {

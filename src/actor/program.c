@@ -471,10 +471,11 @@ static enum status resolve_resource(void *context, const struct component_resour
     return link->resolve_resource(resource, out, error);
 }
 
-static enum status check_policies(const struct manifest *manifest, struct error *error) {
-    if (manifest->recover == MANIFEST_RECOVER_REPLAY) {
+static enum status check_policies(const struct actor_system *system,
+                                  const struct manifest *manifest, struct error *error) {
+    if (manifest->recover == MANIFEST_RECOVER_REPLAY && system->config.rebuild == NULL) {
         return error_set(error, ERR_UNSUPPORTED,
-                         "%s: recover: \"replay\" is not available yet; use \"resume\" or \"init\"",
+                         "%s: recover: this node cannot do \"replay\"; use \"resume\" or \"init\"",
                          manifest->file);
     }
     return OK;
@@ -506,7 +507,7 @@ static enum status build(struct actor_system *system, struct program *program,
     enum status status = manifest_check_available(manifest, error);
     struct component *component = NULL;
     if (status == OK) {
-        status = check_policies(manifest, error);
+        status = check_policies(system, manifest, error);
     }
     if (status == OK) {
         status = get_component(system, manifest, resolver, &component, error);
@@ -530,7 +531,7 @@ enum status program_of_manifest(struct actor_system *system, struct manifest *ma
     program->manifest = manifest;
     enum status status = manifest_check_available(manifest, error);
     if (status == OK) {
-        status = check_policies(manifest, error);
+        status = check_policies(system, manifest, error);
     }
     if (status == OK) {
         status = load_and_compile(system, content, manifest->component, NULL, &component, error);
@@ -607,7 +608,8 @@ enum status program_load(struct actor_system *system, const struct program_reque
 }
 
 enum status program_of_parts(struct actor_system *system, struct slice manifest,
-                             struct bytes *component, struct program **out, struct error *error) {
+                             struct bytes *component, struct component *known, struct program **out,
+                             struct error *error) {
     // The state is in the chain: what the manifest says of it is not read.
     struct manifest_options options = {.has_state = true, .exact_state = true};
     struct program *program = xcalloc(1, sizeof *program);
@@ -615,7 +617,7 @@ enum status program_of_parts(struct actor_system *system, struct slice manifest,
     struct component *loaded = NULL;
     enum status status = manifest_load_text(manifest, ".", &options, &program->manifest, error);
     if (status == OK) {
-        status = load_and_compile(system, component, "of the chain", NULL, &loaded, error);
+        status = load_and_compile(system, component, "of the chain", known, &loaded, error);
     }
     if (status == OK) {
         status = link_component(system, program, loaded, error);

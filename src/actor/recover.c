@@ -174,6 +174,37 @@ static struct recovery *plan(struct effort *effort, const struct actor *actor,
     return recovery;
 }
 
+// Whether the manifest asks for the instance as it was, and there was one between two turns.
+static bool wants_instance(const struct actor *actor, const struct world_actor *from) {
+    return actor->program->manifest->recover == MANIFEST_RECOVER_REPLAY &&
+           from->phase == WORLD_RUNNING && !from->wait.is_waiting && !actor->wants_shutdown &&
+           !actor->recovery->makes_instance;
+}
+
+// An instance that cannot be had is made anew when it is needed, as with "resume".
+static void rebuild(struct actor *actor) {
+    const struct actor_config *config = &actor->system->config;
+    struct component_linked *linked = actor->program->linked;
+    const struct actor_rebuild what = {.id = actor_id(actor),
+                                       .component = component_linked_component(linked),
+                                       .budget = &actor->budget};
+    struct component_instance *instance = NULL;
+    struct error error = {0};
+    enum status status = config->rebuild(config->rebuild_context, &what, &instance, &error);
+    if (status == OK && component_instance_has_host_handles(instance)) {
+        component_instance_free(instance);
+        status = error_set(&error, ERR_UNSUPPORTED,
+                           "it held resources of the host, which ended with the node");
+    }
+    if (status == OK) {
+        component_instance_rebind(instance, linked, actor);
+        actor->instance = instance;
+    } else {
+        log_line(LOG_WARNING, "actor %s: its instance is not made again by a replay: %s",
+                 actor_id(actor), error.message);
+    }
+}
+
 static enum status make_actor(struct effort *effort, struct world_actor *from, struct actor *parent,
                               struct program *program, struct actor **out, struct error *error) {
     struct bytes *initial = NULL;
@@ -194,6 +225,9 @@ static enum status make_actor(struct effort *effort, struct world_actor *from, s
         status = take_exit(effort, actor, from, error);
         // Nothing of it runs as long as it is starting and has no control bits.
         actor->recovery = plan(effort, actor, from);
+        if (status == OK && wants_instance(actor, from)) {
+            rebuild(actor);
+        }
         *out = actor;
     }
     bytes_unref(initial);

@@ -377,7 +377,8 @@ static void fold_begin(struct world *world, struct world_actor *actor,
     free(actor->parent);
     actor->parent = parent.size > 0 ? xstrndup(parent.data, parent.size) : NULL;
     actor->began_at = event->position;
-    actor->phase = WORLD_STARTING;
+    // A fork begins where another actor was, and so with no init.
+    actor->phase = fields.item[12].size > 0 ? WORLD_RUNNING : WORLD_STARTING;
 }
 
 // A crash that comes right behind the error that it is about is told once.

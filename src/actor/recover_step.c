@@ -8,7 +8,10 @@
 #include "base/log.h"
 
 const char *recovery_mode(const struct actor *actor) {
-    return actor->program->manifest->recover == MANIFEST_RECOVER_INIT ? "init" : "resume";
+    if (actor->program->manifest->recover == MANIFEST_RECOVER_INIT) {
+        return "init";
+    }
+    return actor->instance != NULL ? "replay" : "resume";
 }
 
 void recovery_free(struct recovery *recovery) {

@@ -38,6 +38,8 @@ struct rerun {
     struct env env;
     struct sched *sched;
     struct record_source source;
+    struct component *component;  // borrowed; NULL: loaded from its bytes
+    struct wasm_budget *budget;
     bool is_other;
     bool has_turn;
     char id[ACTOR_ID_BYTES];
@@ -380,7 +382,7 @@ static void rerun_main(void *argument) {
     struct turn *turn = &rerun->turn;
     struct actor *actor = &rerun->actor;
     if (turn->is_instantiation) {
-        turn->outcome = component_instantiate(actor->program->linked, actor, &actor->budget,
+        turn->outcome = component_instantiate(actor->program->linked, actor, rerun->budget,
                                               &actor->instance, &turn->error);
         if (turn->outcome == COMPONENT_DONE) {
             instance_made(rerun);
@@ -695,6 +697,9 @@ bool rerun_ends_instance(struct slice type) {
 
 static void follow(struct rerun *rerun, const struct chain_event *recorded) {
     struct actor *actor = &rerun->actor;
+    if (actor->program == NULL) {
+        return;
+    }
     bool restarts_anew = actor->program->manifest->restart_state == MANIFEST_STATE_INITIAL;
     if (rerun_ends_instance(recorded->type)) {
         give_up_turn(rerun);
@@ -739,6 +744,8 @@ enum status rerun_new(const struct rerun_config *config, struct rerun **out, str
     }
     rerun->source = config->source;
     rerun->is_other = config->is_other;
+    rerun->component = config->component;
+    rerun->budget = config->budget != NULL ? config->budget : &rerun->actor.budget;
     arena_init(&rerun->params, UINT64_MAX);
     arena_init(&rerun->results, UINT64_MAX);
     arena_init(&rerun->turn.arena, 0);
@@ -802,8 +809,8 @@ enum status rerun_begin(struct rerun *rerun, struct slice manifest, struct bytes
                         bool has_state, struct slice state, struct error *error) {
     struct actor *actor = &rerun->actor;
     end_run(rerun);
-    enum status status =
-        program_of_parts(&rerun->system, manifest, component, &actor->program, error);
+    enum status status = program_of_parts(&rerun->system, manifest, component, rerun->component,
+                                          &actor->program, error);
     if (status != OK) {
         return status;
     }
@@ -813,6 +820,18 @@ enum status rerun_begin(struct rerun *rerun, struct slice manifest, struct bytes
         lifecycle_set_state(actor, bytes_ref(actor->initial_state));
     }
     return OK;
+}
+
+void rerun_go_on(struct rerun *rerun) {
+    give_up_turn(rerun);
+}
+
+struct component_instance *rerun_take_instance(struct rerun *rerun) {
+    struct component_instance *instance = rerun->has_turn ? NULL : rerun->actor.instance;
+    if (instance != NULL) {
+        rerun->actor.instance = NULL;
+    }
+    return instance;
 }
 
 void rerun_set_key(struct rerun *rerun, const uint8_t key[32]) {
@@ -835,12 +854,12 @@ enum status rerun_event(struct rerun *rerun, const struct chain_event *recorded,
     bool is_turn = is_instantiation || find_export(recorded->type, &kind);
     *made =
         (struct rerun_made){.type = recorded->type, .data = recorded->data, .is_copied = !is_turn};
-    if (rerun->actor.program == NULL) {
-        return error_set(error, ERR_DAMAGED, "no event before it names the program");
-    }
     if (!is_turn) {
         follow(rerun, recorded);
         return OK;
+    }
+    if (rerun->actor.program == NULL) {
+        return error_set(error, ERR_DAMAGED, "no event before it names the program");
     }
     rerun->is_trap_recorded = false;
     rerun->is_cut = false;

@@ -27,6 +27,10 @@ struct rerun_config {
     actor_resolve_fn resolve;
     actor_resolve_resource_fn resolve_resource;
     struct record_source source;  // its context is borrowed until rerun_free
+    // For an instance that is to be taken over: the component of whoever takes it, and what its
+    // memory counts against, both borrowed until then. NULL: its own.
+    struct component *component;
+    struct wasm_budget *budget;
     // The component is another than the recorded one: it gets the limits instead of the recorded
     // deadline and stack traps.
     bool is_other;
@@ -43,6 +47,11 @@ bool rerun_host_call(struct component_call *call, const struct value *args, stru
 // state that init will get. What there was of an earlier run is gone.
 enum status rerun_begin(struct rerun *rerun, struct slice manifest, struct bytes *component,
                         bool has_state, struct slice state, struct error *error) MUST_CHECK;
+// A run goes on after the node came back, in the same instance.
+void rerun_go_on(struct rerun *rerun);
+// Gives the instance as it is now, to be bound to its new owner (component_instance_rebind); NULL
+// when there is none, or a turn is in progress. Then the rerun is only to be freed.
+struct component_instance *rerun_take_instance(struct rerun *rerun);
 // What secrets of this run are committed with: 32 bytes.
 void rerun_set_key(struct rerun *rerun, const uint8_t key[32]);
 

@@ -282,6 +282,12 @@ enum component_outcome component_instantiate(struct component_linked *linked, vo
 // The tier of the code that it runs.
 enum wasm_tier component_instance_tier(const struct component_instance *instance);
 void component_instance_free(struct component_instance *instance);
+// Whether it holds handles of resources that the host implements.
+bool component_instance_has_host_handles(const struct component_instance *instance);
+// From now on its host functions and resource types are those of `linked` (kept), which is of the
+// same component, and they are told of `owner`. Not while a call is in progress.
+void component_instance_rebind(struct component_instance *instance, struct component_linked *linked,
+                               void *owner);
 
 // Calls export number `index` of the component's export list, on the bound context. `args` has one
 // value per parameter, borrowed. Results are lifted into `arena` *before* post-return runs, and

@@ -262,6 +262,23 @@ bool handles_take_host(struct component_instance *instance, uint32_t handle, uin
     return true;
 }
 
+static bool is_of_host(const struct component_instance *instance, const struct handle *handle) {
+    return handle->state != HANDLE_FREE &&
+           instance->linked->component->resources[handle->resource].host != PLAN_NONE;
+}
+
+bool component_instance_has_host_handles(const struct component_instance *instance) {
+    uint32_t tables = instance->tables != NULL ? instance->linked->component->owner_count + 1 : 0;
+    for (uint32_t i = 0; i < tables; i++) {
+        for (uint32_t j = 0; j < instance->tables[i].count; j++) {
+            if (is_of_host(instance, &instance->tables[i].entries[j])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void release_table(struct component_instance *instance, struct handle_table *table) {
     const struct component_linked *linked = instance->linked;
     for (uint32_t i = 0; i < table->count; i++) {

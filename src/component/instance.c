@@ -429,6 +429,15 @@ enum wasm_tier component_instance_tier(const struct component_instance *instance
     return instance->tier;
 }
 
+void component_instance_rebind(struct component_instance *instance, struct component_linked *linked,
+                               void *owner) {
+    assert(instance->arena == NULL && linked->component == instance->linked->component);
+    struct component_linked *before = instance->linked;
+    instance->linked = component_linked_ref(linked);
+    component_linked_unref(before);
+    instance->owner = owner;
+}
+
 void component_instance_free(struct component_instance *instance) {
     if (instance == NULL) {
         return;

@@ -18,6 +18,7 @@
 #include "io/pool.h"
 #include "io/process.h"
 #include "node/exchange.h"
+#include "node/rebuild.h"
 #include "node/recover.h"
 #include "node/reference.h"
 #include "wasm/wasm.h"
@@ -47,6 +48,7 @@ struct node {
     struct permissions bound;
     struct actor_system *actors;
     struct actor_recovered recovered;
+    struct node_rebuilder rebuilder;
 };
 
 static enum status home_folder(const char *variable, const char *beneath_home, char **out,
@@ -369,6 +371,12 @@ static enum status open_parts(struct node *node, const struct node_config *confi
                                       .quiet = config->quiet};
         if (node->services.store != NULL) {
             actors.keep_value = keep_value;
+            node->rebuilder = (struct node_rebuilder){.log = node->log,
+                                                      .store = node->services.store,
+                                                      .secrets_folder = node->secrets_folder,
+                                                      .compiler = node->compiler};
+            actors.rebuild = node_rebuild;
+            actors.rebuild_context = &node->rebuilder;
         }
         status = actor_system_new(&actors, &node->actors, error);
     }

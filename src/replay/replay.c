@@ -23,7 +23,7 @@ struct replay {
     struct bytes *fetched;  // the last content that the record referred to
     struct bytes *before;   // the state before the event at hand; when the replay goes on
     uint8_t parent[SHA256_BYTES];  // the replay's own chain
-    bool has_begun;
+    bool has_begun;                // `parent` is that of the event at hand
 };
 
 // ---- what the record refers to
@@ -232,12 +232,8 @@ static enum status begin_run(struct replay *replay, const struct chain_event *re
         rerun_set_state(replay->rerun, bytes_slice(last));
     }
     bytes_unref(last);
-    if (status == OK && !replay->has_begun) {
-        memcpy(replay->parent, recorded->parent, SHA256_BYTES);
-        if (recorded->seq == 0) {
-            genesis_parent(config->id, spawned.nonce.data, replay->parent);
-        }
-        replay->has_begun = true;
+    if (status == OK && recorded->seq == 0) {
+        genesis_parent(config->id, spawned.nonce.data, replay->parent);
     }
     bytes_unref(manifest);
     bytes_unref(component);
@@ -355,8 +351,15 @@ static enum status replay_one(struct replay *replay, const struct chain_event *r
         .recorded = recorded, .type = recorded->type, .data = recorded->data, .is_copied = true};
     bool begins =
         slice_equal_text(recorded->type, "spawned") || slice_equal_text(recorded->type, "resumed");
-    enum status status =
-        begins ? begin_run(replay, recorded, error) : run_event(replay, recorded, &step, error);
+    enum status status = OK;
+    if (begins && event_keeps_instance(recorded)) {
+        // The same program, with a key of its own for secrets.
+        rerun_go_on(replay->rerun);
+        replay->key = NULL;
+    } else {
+        status =
+            begins ? begin_run(replay, recorded, error) : run_event(replay, recorded, &step, error);
+    }
     if (status != OK) {
         return error_context(error, "event %llu, %.*s", (unsigned long long)recorded->seq,
                              (int)recorded->type.size, (const char *)recorded->type.data);
@@ -408,8 +411,9 @@ static enum status begin_at_instance(struct replay *replay, uint64_t *at, struct
         .fold = {.content = config->content, .content_context = config->content_context},
         .error = error};
     struct fold *fold = &folding.fold;
-    enum status status = config->visit(config->visit_context, config->id, 0, config->from + 1,
-                                       fold_one, &folding, error);
+    uint64_t count = config->from < UINT64_MAX ? config->from + 1 : UINT64_MAX;
+    enum status status =
+        config->visit(config->visit_context, config->id, 0, count, fold_one, &folding, error);
     status = status == OK ? folding.status : status;
     if (status == OK && !fold->instance.is_there) {
         status = error_set(error, ERR_NOT_FOUND, "there is no instance at event %llu",
@@ -438,8 +442,9 @@ static enum status replay_all(struct replay *replay, struct error *error) {
         if (status != OK || !more || event.seq < first) {
             continue;
         }
-        if (event.seq == first && first > 0) {
+        if (!replay->has_begun) {
             memcpy(replay->parent, event.parent, SHA256_BYTES);
+            replay->has_begun = true;
         }
         status = replay_one(replay, &event, &more, error);
     }
@@ -451,6 +456,18 @@ static enum status replay_all(struct replay *replay, struct error *error) {
                            "is damaged; theater chain verify says where");
     }
     return status;
+}
+
+static enum status take_instance(struct replay *replay, struct error *error) {
+    const struct replay_result *result = replay->result;
+    if (result->different > 0) {
+        return error_set(error, ERR_DAMAGED, "event %llu was made otherwise",
+                         (unsigned long long)result->first_different);
+    }
+    *replay->config->instance = rerun_take_instance(replay->rerun);
+    return *replay->config->instance != NULL
+               ? OK
+               : error_set(error, ERR_NOT_FOUND, "there is no instance, or a turn is in progress");
 }
 
 enum status replay_run(const struct replay_config *config, struct replay_result *result,
@@ -465,6 +482,8 @@ enum status replay_run(const struct replay_config *config, struct replay_result 
                                             .content = find_content,
                                             .range = find_range,
                                             .context = &replay},
+                                 .component = config->known,
+                                 .budget = config->budget,
                                  .is_other = config->component != NULL};
     plain_values_read(&replay.secrets, config->secrets_folder, config->id);
     wasm_thread_enter();
@@ -473,6 +492,9 @@ enum status replay_run(const struct replay_config *config, struct replay_result 
     if (status == OK) {
         struct slice state;
         status = replay_all(&replay, error);
+        if (status == OK && config->instance != NULL) {
+            status = take_instance(&replay, error);
+        }
         result->state = rerun_state(replay.rerun, &state) ? bytes_copy(state) : NULL;
     }
     rerun_free(replay.rerun);

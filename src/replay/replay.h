@@ -50,6 +50,12 @@ struct replay_config {
     // 0: at the first event.
     uint64_t from;
     uint64_t until;  // the last event to be replayed; UINT64_MAX: all
+    // For an instance that goes on living: see rerun_config. NULL: the replay's own.
+    struct component *known;
+    struct wasm_budget *budget;
+    // Gives the instance that is there in the end, and ends in an error where there is none, a turn
+    // is in progress, or an event differs. NULL: not wanted.
+    struct component_instance **instance;
     // Called after each event, may be NULL. False ends the replay.
     bool (*step)(void *context, const struct replay_step *step);
     void *step_context;

@@ -241,6 +241,65 @@ def test_a_replay_may_begin_with_any_instance(t):
     replay(t, "a", "--from", crashed).expect(NO_REPLAY, err="no instance")
 
 
+def test_a_fork_comes_up_with_the_next_node_and_goes_on(t):
+    t.requests(t.probe(), "set-state one", "set-state two", "set-state three").expect(OK)
+    t.run("chain", "fork", "a", "--at", "4", "--id", "b").expect(OK)
+    t.run("run", "--data", t.data, "--id", "b", "--request", "state", "--request", "echo x",
+          "--until-idle").expect(OK, out=["two", "x"])
+    events = t.events("b")
+    check([event["type"] for event in events[:3]] == ["spawned", "resumed", "instance-created"],
+          "without an init", events)
+    check(replay_all(t) == 8, "turns were run")
+
+
+# ---- instances that are made again for a node that came back
+
+
+def tally(t, recover):
+    shutil.copy(harness.guest("tally/tally.wasm"), os.path.join(t.folder, "tally.wasm"))
+    return t.manifest("tally.wasm", 'recover = "%s"\n[[handler]]\ntype = "timing"\n' % recover)
+
+
+def killed(t, *argv, requests=3, last=None):
+    """Runs a node until its actor "a" has had `requests` more, all in the log, and kills it."""
+    def count():
+        done = t.run("chain", "export", "a")
+        return done.out.count('"type":"handle-request"') if done.code == OK else 0
+    before = count()
+    words = ["x"] * (requests - 1) + [last or "x"]
+    live = t.start("run", *argv, "--id", "a", *[w for word in words for w in ("--request", word)])
+    harness.wait_until(lambda: count() >= before + requests, what="the requests are in the log")
+    live.kill()
+    return live.result()
+
+
+def test_an_instance_comes_back_with_its_memory(t):
+    killed(t, tally(t, "replay"))
+    killed(t, "--data", t.data, requests=2)
+    again = t.run("run", "--data", t.data, "--id", "a", "--request", "x", "--until-idle")
+    again.expect(OK, out=["6"])
+    events = t.events("a")
+    modes = [event["data"]["11"] for event in events if event["type"] == "resumed"]
+    check(modes == ["replay", "replay"], "how it came back", modes)
+    check([event["type"] for event in events].count("instance-created") == 1, "one instance", events)
+    check(replay_all(t) == 8, "turns were run")
+    replay(t, "a", "--from", "5").expect(OK)
+
+
+def test_without_a_replay_the_memory_begins_anew(t):
+    killed(t, tally(t, "resume"))
+    t.run("run", "--data", t.data, "--id", "a", "--request", "x", "--until-idle").expect(OK, out=["1"])
+    check(replay_all(t) > 4, "turns were run")
+
+
+def test_the_memory_of_a_turn_in_progress_is_not_made_again(t):
+    killed(t, tally(t, "replay"), last="sleep")
+    t.run("run", "--data", t.data, "--id", "a", "--request", "x", "--until-idle").expect(OK, out=["1"])
+    modes = [event["data"]["11"] for event in t.events("a") if event["type"] == "resumed"]
+    check(modes == ["resume"], "how it came back", modes)
+    check(replay_all(t) > 4, "turns were run")
+
+
 # ---- what cannot be
 
 
