@@ -255,6 +255,13 @@ enum {
     ACTOR_REFERENCE_TAG = 29285,  // [SHA-256, size]
     ACTOR_RANGE_TAG = 29286,      // [chain, first, count, hash of the last event]
 };
+// A host function is about to tell the guest, by an error or a trap, that a limit holds: `text`
+// says which, as "limits.children", and how much. An event of type `limit-reached` stands in the
+// chain before that of the leg, with the key, the host function in progress and the text. Nothing
+// happens for a text that names no key. Errors of code ERR_LIMIT, ERR_BUSY and ERR_TIMEOUT that a
+// host function answers with in the usual way need no call.
+void actor_limit_reached(struct actor *self, struct slice text);
+
 // What a host function itself keeps in the content store is not kept once more: the list<u8> of
 // the call in progress, argument or result, whose bytes `content` are. Before the call waits, for
 // an argument; before it ends, for a result. Does nothing for short ones.
@@ -387,6 +394,16 @@ struct actor_hold {
 // blocked. Any thread, with no lock held. The hold lasts until then.
 void actor_hold_event(struct actor *actor, const struct actor_event *event, struct actor_hold *hold,
                       void (*go)(struct actor_hold *hold, bool is_durable));
+// Something of others was refused because of a limit of the actor: counted, and recorded in an
+// event of type `limit-reached` with its next leg. actor_deliver does it for the mailbox. Any
+// thread.
+enum actor_refusal {
+    ACTOR_REFUSED_MESSAGE,
+    ACTOR_REFUSED_REQUEST,
+    ACTOR_REFUSED_WEBSOCKET,
+    ACTOR_REFUSAL_COUNT
+};
+void actor_refused(struct actor *target, enum actor_refusal what);
 // Whether it has the export. Any thread.
 bool actor_handles(const struct actor *actor, enum actor_event_kind kind);
 // Of the instance that is calling.

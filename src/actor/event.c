@@ -21,7 +21,8 @@ enum status actor_deliver(struct actor *target, struct actor_event *event, struc
         return error_set(error, ERR_UNSUPPORTED, "actor does not handle %s", export_name(kind));
     }
     if (!event->is_reserved && !mailbox_reserve(target, event->size)) {
-        return error_set(error, ERR_BUSY, "the mailbox of actor %s is full", actor_id(target));
+        actor_refused(target, ACTOR_REFUSED_MESSAGE);
+        return mailbox_full(target, ERR_BUSY, error);
     }
     struct message *message = message_new((enum message_kind)kind, slice_of(NULL, 0));
     message->event = event;

@@ -458,6 +458,7 @@ struct actor {
     struct recovery *recovery;  // it came back with the node and has not run since
     bool is_first_start;
     bool has_begun;         // this run has its first event
+    uint64_t spawn_due_ns;  // when all children begun so far fit limits.spawns_per_second
     bool has_backoff;       // its timer is armed, and holds a token
     bool is_resumed;        // its chain existed before this run
     bool is_restart_asked;  // the parent waits for the new instance
@@ -482,6 +483,7 @@ struct actor {
     _Atomic bool has_held;    // children hold notices for it
     _Atomic bool is_holding;  // it holds one itself: no turn begins
     _Atomic bool has_room_waiters;
+    _Atomic uint32_t refused[ACTOR_REFUSAL_COUNT];  // from outside, since its last event of them
     _Atomic uint32_t channel_count;  // it takes part in, or was not told yet that they are closed
     _Atomic bool is_made;            // actor_create is through: its life may begin
     _Atomic bool stop_requested;     // as CONTROL_STOP, stays set: later waits fail
@@ -591,6 +593,8 @@ struct bytes *text_bytes(const char *format, ...) PRINTF_LIKE(1, 2);
 // mailbox.c
 // Reserves room for a counted message; false when full.
 bool mailbox_reserve(struct actor *target, uint64_t size);
+// Gives `code`, with a text that says which limit of the target holds. Any thread.
+enum status mailbox_full(struct actor *target, enum status code, struct error *error);
 // Takes the message; a counted one has been reserved. Wakes the target. Lock not held.
 void mailbox_push(struct actor *target, struct message *message);
 // The same for a message that keeps its target, and for a list of them. Lock not held.

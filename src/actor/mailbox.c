@@ -61,6 +61,22 @@ bool mailbox_reserve(struct actor *target, uint64_t size) {
     return fits;
 }
 
+enum status mailbox_full(struct actor *target, enum status code, struct error *error) {
+    const struct manifest_limits *limits = &target->program->manifest->limits;
+    // Relaxed: the count may have changed since; either bound makes a true sentence.
+    uint64_t queued = atomic_load_explicit(&target->queued, memory_order_relaxed);
+    bool has_many = queued >> QUEUED_BYTES_BITS >= limits->mailbox_messages;
+    error_clear(error);
+    return has_many ? error_set(error, code,
+                                "the mailbox of actor %s is full: %llu messages wait "
+                                "(limits.mailbox_messages)",
+                                actor_id(target), (unsigned long long)limits->mailbox_messages)
+                    : error_set(error, code,
+                                "the mailbox of actor %s is full: the messages in it may have "
+                                "%llu bytes (limits.mailbox_bytes)",
+                                actor_id(target), (unsigned long long)limits->mailbox_bytes);
+}
+
 void mailbox_consumed(struct actor *actor, const struct message *message) {
     if (message_is_notice(message)) {
         notice_consumed(actor, message);

@@ -61,6 +61,7 @@ bool request_check_room(struct request *request, struct actor *target) {
     if (target->outstanding_count < most) {
         return true;
     }
+    actor_refused(target, ACTOR_REFUSED_REQUEST);
     request_finish(request, ERR_LIMIT,
                    text_bytes("actor %s has %u unanswered requests already (limits.requests)",
                               actor_id(target), target->outstanding_count));
@@ -238,7 +239,9 @@ static enum status reserve_room(struct actor *self, struct actor *target, uint64
         uint64_t left = due > now ? due - now : 1;
         enum status status = turn_wait(turn, target, NULL, left, ERR_TIMEOUT, NULL, error);
         if (status != OK) {
-            return error_context(error, "the mailbox of actor %s is full", actor_id(target));
+            return status == ERR_TIMEOUT
+                       ? mailbox_full(target, status, error)
+                       : error_context(error, "the mailbox of actor %s is full", actor_id(target));
         }
     }
     return OK;
@@ -302,6 +305,11 @@ enum status actor_request(struct actor *self, struct slice target_id, struct sli
     atomic_fetch_add_explicit(&request->references, 1, memory_order_relaxed);
     message->request = request;
     status = turn_wait(self->turn, target, message, timeout, ERR_TIMEOUT, reply, error);
+    if (status == ERR_TIMEOUT) {
+        error_clear(error);
+        error_set(error, status, "the request timed out after %llu ms (limits.request_timeout_ms)",
+                  (unsigned long long)self->program->manifest->limits.request_timeout_ms);
+    }
     if (status != OK) {
         // An answered one forgot its requester when it was answered.
         system_lock(self->system);

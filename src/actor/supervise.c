@@ -82,11 +82,33 @@ static void try_cached(void *argument) {
         program_try_cached(spawn->parent->system, &spawn->job.request, &spawn->job.program);
 }
 
+// Whether another child may be begun to be made now: as many in a second as the limit says, also
+// all at once.
+static enum status take_spawn(struct actor *self, struct error *error) {
+    enum { SECOND_NS = 1000000000 };
+    uint64_t most = self->program->manifest->limits.spawns_per_second;
+    uint64_t now = env_monotonic_ns(self->system->config.env);
+    uint64_t due = self->spawn_due_ns > now ? self->spawn_due_ns : now;
+    // Each child is paid for with its part of a second, at most one second in advance.
+    uint64_t part = SECOND_NS / most > 0 ? SECOND_NS / most : 1;
+    if (due + part - now > SECOND_NS) {
+        return error_set(error, ERR_LIMIT,
+                         "the actor has made as many children as it may in a second, %llu "
+                         "(limits.spawns_per_second)",
+                         (unsigned long long)most);
+    }
+    self->spawn_due_ns = due + part;
+    return OK;
+}
+
 enum status actor_spawn_child(struct actor *self, struct slice manifest, enum actor_spawn_mode mode,
                               bool has_state, struct slice state, char id[ACTOR_ID_BYTES],
                               struct error *error) {
     const struct manifest *own = self->program->manifest;
     enum status status = notice_check_room(self, error);
+    if (status == OK) {
+        status = take_spawn(self, error);
+    }
     if (status != OK) {
         return status;
     }

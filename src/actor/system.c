@@ -481,7 +481,8 @@ static enum status prepare_from_outside(struct actor_system *system, const char 
     }
     status = mailbox_check_size(target, body, error);
     if (status == OK && !mailbox_reserve(target, body.size)) {
-        status = error_set(error, ERR_BUSY, "the mailbox of actor %s is full", id);
+        actor_refused(target, ACTOR_REFUSED_MESSAGE);
+        status = mailbox_full(target, ERR_BUSY, error);
     }
     if (status != OK) {
         actor_unref(target);

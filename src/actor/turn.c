@@ -249,11 +249,32 @@ static enum status trap_status(const struct turn *turn) {
     return turn->context.trap == WASM_TRAP_HOST && turn->call_name == NULL ? ERR_INVALID : ERR_TRAP;
 }
 
+// Why the turn trapped, and which limit of the manifest it was, if it was one.
+static void name_limit(const struct turn *turn, struct error *out) {
+    const struct manifest_limits *limits = &turn->actor->program->manifest->limits;
+    enum wasm_trap trap = turn->outcome == COMPONENT_TRAPPED ? turn->context.trap : WASM_TRAP_NONE;
+    const char *why = turn->error.message;
+    if (trap == WASM_TRAP_STACK_OVERFLOW) {
+        error_set(out, ERR_TRAP, "%s (limits.stack_bytes %llu)", why,
+                  (unsigned long long)limits->stack_bytes);
+    } else if (trap == WASM_TRAP_DEADLINE && atomic_load(&turn->actor->stop_requested)) {
+        error_set(out, ERR_TRAP, "%s (limits.stop_timeout_ms %llu)", why,
+                  (unsigned long long)limits->stop_timeout_ms);
+    } else if (trap == WASM_TRAP_DEADLINE) {
+        error_set(out, ERR_TRAP, "%s (limits.turn_cpu_ms %llu)", why,
+                  (unsigned long long)limits->turn_cpu_ms);
+    } else {
+        error_set(out, ERR_TRAP, "%s", why);
+    }
+}
+
 static void finish_trapped(struct turn *turn) {
     struct actor *actor = turn->actor;
-    char reason[ERROR_MESSAGE_MAX];
-    memcpy(reason, turn->error.message, sizeof reason);
+    struct error cause = {0};
+    name_limit(turn, &cause);
+    const char *reason = cause.message;
     enum status status = trap_status(turn);
+    actor_limit_reached(actor, slice_text(reason));
     bool is_starting = turn->kind == EXPORT_INIT && !turn->is_waking;
     bool is_exit = turn->is_exit;
     if (record_leg(turn, LEG_TRAP, NULL)) {

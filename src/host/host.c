@@ -152,6 +152,10 @@ bool host_fail(struct component_call *call, const struct error *error, struct va
     actor_note_failure(host_self(call), error);
     // A text that quotes the guest may have been cut within a character.
     message.size = utf8_valid_prefix(message);
+    // What the text of an error of another actor says is no limit of ours.
+    if (error->code == ERR_LIMIT || error->code == ERR_BUSY || error->code == ERR_TIMEOUT) {
+        actor_limit_reached(host_self(call), message);
+    }
     if (text == NULL || !host_copy(call, message, text)) {
         return false;
     }

@@ -50,9 +50,11 @@ struct wasi_table {
     uint32_t count, capacity;
     uint32_t free;  // the number to use next; 0: none was given back
     uint32_t live[WASI_KIND_COUNT];
+    uint64_t live_count;  // of all kinds
 };
 
-// Whether another resource of the kind fits (each kind is bounded for each actor).
+// Whether another resource of the kind fits (each kind is bounded for each actor, and all
+// of them by limits.handles).
 bool wasi_has_room(struct component_call *call, enum wasi_kind kind);
 // Makes a resource; takes `object`. False: there is no room, trapped, and the object is released.
 bool wasi_add(struct component_call *call, struct wasi_slot slot, struct value *own);

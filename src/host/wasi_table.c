@@ -36,8 +36,13 @@ static struct wasi_table *table_of(struct actor *self) {
     return &host_state_of(self)->table;
 }
 
+static uint64_t handles_most(struct component_call *call) {
+    return actor_manifest(host_self(call))->limits.handles;
+}
+
 bool wasi_has_room(struct component_call *call, enum wasi_kind kind) {
-    return table_of(host_self(call))->live[kind] < kinds[kind].most;
+    const struct wasi_table *table = table_of(host_self(call));
+    return table->live[kind] < kinds[kind].most && table->live_count < handles_most(call);
 }
 
 static void release(struct wasi_slot *slot) {
@@ -51,6 +56,10 @@ bool wasi_add(struct component_call *call, struct wasi_slot slot, struct value *
     struct wasi_table *table = table_of(host_self(call));
     if (!wasi_has_room(call, slot.kind)) {
         release(&slot);
+        if (table->live_count >= handles_most(call)) {
+            return component_call_trap(call, "the actor holds %llu resources (limits.handles)",
+                                       (unsigned long long)handles_most(call));
+        }
         return component_call_trap(call, "the actor holds too many resources of the kind %s (%u)",
                                    kinds[slot.kind].name, kinds[slot.kind].most);
     }
@@ -66,6 +75,7 @@ bool wasi_add(struct component_call *call, struct wasi_slot slot, struct value *
     }
     table->slots[number - 1] = slot;
     table->live[slot.kind]++;
+    table->live_count++;
     *own = (struct value){.bits = number};
     return true;
 }
@@ -91,6 +101,7 @@ struct wasi_slot *wasi_get(struct component_call *call, const struct value *borr
 // Gives the number back.
 static void forget(struct wasi_table *table, struct wasi_slot *slot) {
     table->live[slot->kind]--;
+    table->live_count--;
     *slot = (struct wasi_slot){.kind = WASI_FREE, .next_free = table->free};
     table->free = (uint32_t)(slot - table->slots) + 1;
 }

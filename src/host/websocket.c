@@ -14,8 +14,6 @@
 #include "io/loop.h"
 #include "io/websocket.h"
 
-enum { CONNECTIONS_MOST = 10000 };  // of an actor
-
 struct websockets {
     _Atomic uint32_t references;
     struct io_loop *loop;
@@ -436,9 +434,14 @@ void websockets_accept(struct websockets *sockets, struct http_exchange *exchang
     char accept[WEBSOCKET_ACCEPT_SIZE];
     const char *why = NULL;
     uint16_t status = check_request(request, accept, &why);
-    if (status == 101 && (sockets->is_over || sockets->by_id.live_count >= CONNECTIONS_MOST)) {
+    if (status == 101 && sockets->is_over) {
         status = 503;
-        why = sockets->is_over ? "the server is going away" : "there are too many connections";
+        why = "the server is going away";
+    } else if (status == 101 &&
+               sockets->by_id.live_count >= actor_manifest(sockets->actor)->limits.websockets) {
+        status = 503;
+        why = "there are too many connections (limits.websockets)";
+        actor_refused(sockets->actor, ACTOR_REFUSED_WEBSOCKET);
     }
     if (status != 101) {
         refuse(exchange, status, why);

@@ -216,6 +216,24 @@ static const struct field limits_fields[] = {
      RANGE(0, 10000000),
      .fallback = 10000,
      .about = "Children that live."},
+    {.key = "spawns_per_second",
+     .kind = FIELD_NUMBER,
+     TOP(limits.spawns_per_second),
+     RANGE(1, 1000000000),
+     .fallback = 10000,
+     .about = "Children that it may begin to make in a second, by `spawn` and `resume`."},
+    {.key = "handles",
+     .kind = FIELD_NUMBER,
+     TOP(limits.handles),
+     RANGE(0, 1000000),
+     .fallback = 4096,
+     .about = "WASI resources that it holds: streams, descriptors, requests and so on."},
+    {.key = "websockets",
+     .kind = FIELD_NUMBER,
+     TOP(limits.websockets),
+     RANGE(0, 1000000),
+     .fallback = 10000,
+     .about = "WebSocket connections to its servers."},
     {.key = "request_timeout_ms",
      .kind = FIELD_NUMBER,
      TOP(limits.request_timeout_ms),
@@ -258,6 +276,25 @@ static const struct field limits_fields[] = {
      .about = "What happens at `chain_bytes`: the actor stops, or its oldest events go."},
 };
 const struct section section_limits = SECTION("limits", limits_fields);
+
+const char *manifest_limit_named(struct slice text) {
+    static const char prefix[] = "limits.";
+    const uint8_t *at = text.data;
+    const uint8_t *end = text.size > 0 ? text.data + text.size : text.data;
+    while (at < end && (at = memmem(at, (size_t)(end - at), prefix, sizeof prefix - 1)) != NULL) {
+        at += sizeof prefix - 1;
+        size_t size = 0;
+        while (at + size < end && (at[size] == '_' || (at[size] >= 'a' && at[size] <= 'z'))) {
+            size++;
+        }
+        for (size_t i = 0; i < COUNT_OF(limits_fields); i++) {
+            if (slice_equal_text(slice_of(at, size), limits_fields[i].key)) {
+                return limits_fields[i].key;
+            }
+        }
+    }
+    return NULL;
+}
 
 // ---- Handlers ----------------------------------------------------------------------------------
 

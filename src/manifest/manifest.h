@@ -61,6 +61,9 @@ struct manifest_limits {
     uint64_t requests;            // 10000: delivered and not answered yet
     uint64_t channels;            // 10000: open, opening, or closed with the notice not read yet
     uint64_t children;            // 10000: alive
+    uint64_t spawns_per_second;   // 10000: of spawn and resume together, bursts of a second's worth
+    uint64_t handles;             // 4096: WASI resources of all kinds
+    uint64_t websockets;          // 10000: connections to all of its servers
     uint64_t request_timeout_ms;  // 300000
     uint64_t send_timeout_ms;     // 5000
     uint64_t stop_timeout_ms;     // 5000
@@ -69,6 +72,10 @@ struct manifest_limits {
     uint64_t chain_bytes;         // 0 = no limit
     enum manifest_on_full on_full;
 };
+
+// The first key of [limits] that the text names, as in "… (limits.children)", without "limits.";
+// NULL when it names none. Static.
+const char *manifest_limit_named(struct slice text);
 
 // The order is that of manifest_handler_name's table.
 enum manifest_handler_type {

@@ -33,8 +33,10 @@ bool wasm_budget_take(struct wasm_budget *budget, uint64_t bytes) {
     // Relaxed: the count guards no other data.
     uint64_t used = atomic_load_explicit(&budget->memory_used_bytes, memory_order_relaxed);
     do {
-        if (used > budget->memory_limit_bytes || bytes > budget->memory_limit_bytes - used)
+        if (used > budget->memory_limit_bytes || bytes > budget->memory_limit_bytes - used) {
+            atomic_store_explicit(&budget->was_refused, true, memory_order_relaxed);
             return false;
+        }
     } while (!atomic_compare_exchange_weak_explicit(&budget->memory_used_bytes, &used, used + bytes,
                                                     memory_order_relaxed, memory_order_relaxed));
     return true;

@@ -279,6 +279,8 @@ void wasm_watchdog_stop(void);
 struct wasm_budget {
     uint64_t memory_limit_bytes;  // linear memories and tables in sum
     _Atomic uint64_t memory_used_bytes;
+    // Something was refused; cleared by who looks at it. Relaxed: it orders nothing.
+    _Atomic bool was_refused;
 };
 
 // Reserves memory in the budget, for what an embedder holds on a guest's behalf; false when it
