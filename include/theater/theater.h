@@ -86,6 +86,22 @@ int theater_node_wait_idle(theater_node *node, uint64_t timeout_ms);
 /* The number of actors that exist. */
 uint64_t theater_node_actor_count(theater_node *node);
 
+/* An actor in a list; borrowed for the call that gets it. */
+struct theater_actor_info {
+    const char *id;
+    const char *name;          /* of its manifest */
+    const char *parent;        /* id; NULL: it has none */
+    const char *status;        /* "starting", "running", "restarting", "crashed", "stopping" */
+    uint64_t mailbox_messages; /* that wait */
+    uint64_t mailbox_bytes;    /* of these */
+    uint64_t memory_bytes;     /* of its instance */
+};
+/* Calls `visit` for each actor that existed when this was called, parents before their children;
+ * `visit` returns 0 to end early. The actors go on meanwhile. */
+void theater_actor_list(theater_node *node,
+                        int (*visit)(void *context, const struct theater_actor_info *info),
+                        void *context);
+
 /* Verifies the chains in a data folder from its files alone; a node may be using it. `actor` NULL
  * verifies all. THEATER_DAMAGED: the message names the first bad event. `events` (may be NULL) is
  * the number of events that verified. */

@@ -136,6 +136,28 @@ bool actor_system_wait_idle(struct actor_system *system, uint64_t timeout_ns);
 uint64_t actor_system_instance_bytes(const struct actor_system *system);
 // Actors that exist.
 uint64_t actor_system_count(struct actor_system *system);
+enum actor_life {
+    ACTOR_LIFE_STARTING,  // init has not returned
+    ACTOR_LIFE_RUNNING,
+    ACTOR_LIFE_RESTARTING,  // crashed, and will be started again
+    ACTOR_LIFE_CRASHED,     // and rests until its parent restarts it
+    ACTOR_LIFE_STOPPING,
+};
+// "starting", …; static.
+const char *actor_life_text(enum actor_life life);
+// One actor, at some moment of the list.
+struct actor_info {
+    const char *id;
+    const char *name;     // of its manifest
+    struct slice parent;  // id; empty: a root
+    enum actor_life life;
+    uint64_t mailbox_messages, mailbox_bytes;  // that wait and count against its limits
+    uint64_t memory_bytes;                     // of its instance
+};
+// Calls `visit` for each actor that there was when this was called, parents before their children;
+// it returns false to end early. What it gets is borrowed until it returns. No actor waits for it.
+typedef bool (*actor_info_fn)(void *context, const struct actor_info *info);
+void actor_system_list(struct actor_system *system, actor_info_fn visit, void *context);
 
 struct actor_start {
     const char *manifest;  // path, or TOML text

@@ -593,6 +593,8 @@ struct bytes *text_bytes(const char *format, ...) PRINTF_LIKE(1, 2);
 // mailbox.c
 // Reserves room for a counted message; false when full.
 bool mailbox_reserve(struct actor *target, uint64_t size);
+// What counts against the limits now.
+void mailbox_depth(const struct actor *actor, uint64_t *messages, uint64_t *bytes);
 // Gives `code`, with a text that says which limit of the target holds. Any thread.
 enum status mailbox_full(struct actor *target, enum status code, struct error *error);
 // Takes the message; a counted one has been reserved. Wakes the target. Lock not held.

@@ -61,6 +61,12 @@ bool mailbox_reserve(struct actor *target, uint64_t size) {
     return fits;
 }
 
+void mailbox_depth(const struct actor *actor, uint64_t *messages, uint64_t *bytes) {
+    uint64_t queued = atomic_load_explicit(&actor->queued, memory_order_relaxed);
+    *messages = queued >> QUEUED_BYTES_BITS;
+    *bytes = queued & QUEUED_BYTES_MASK;
+}
+
 enum status mailbox_full(struct actor *target, enum status code, struct error *error) {
     const struct manifest_limits *limits = &target->program->manifest->limits;
     // Relaxed: the count may have changed since; either bound makes a true sentence.

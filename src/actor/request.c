@@ -239,7 +239,7 @@ static enum status reserve_room(struct actor *self, struct actor *target, uint64
         uint64_t left = due > now ? due - now : 1;
         enum status status = turn_wait(turn, target, NULL, left, ERR_TIMEOUT, NULL, error);
         if (status != OK) {
-            return status == ERR_TIMEOUT
+            return status == ERR_TIMEOUT && !atomic_load(&self->is_init_overdue)
                        ? mailbox_full(target, status, error)
                        : error_context(error, "the mailbox of actor %s is full", actor_id(target));
         }
@@ -305,7 +305,7 @@ enum status actor_request(struct actor *self, struct slice target_id, struct sli
     atomic_fetch_add_explicit(&request->references, 1, memory_order_relaxed);
     message->request = request;
     status = turn_wait(self->turn, target, message, timeout, ERR_TIMEOUT, reply, error);
-    if (status == ERR_TIMEOUT) {
+    if (status == ERR_TIMEOUT && !atomic_load(&self->is_init_overdue)) {
         error_clear(error);
         error_set(error, status, "the request timed out after %llu ms (limits.request_timeout_ms)",
                   (unsigned long long)self->program->manifest->limits.request_timeout_ms);

@@ -257,6 +257,9 @@ static void name_limit(const struct turn *turn, struct error *out) {
     if (trap == WASM_TRAP_STACK_OVERFLOW) {
         error_set(out, ERR_TRAP, "%s (limits.stack_bytes %llu)", why,
                   (unsigned long long)limits->stack_bytes);
+    } else if (trap == WASM_TRAP_DEADLINE && atomic_load(&turn->actor->is_init_overdue)) {
+        error_set(out, ERR_TRAP, "%s (limits.init_timeout_ms %llu)", why,
+                  (unsigned long long)limits->init_timeout_ms);
     } else if (trap == WASM_TRAP_DEADLINE && atomic_load(&turn->actor->stop_requested)) {
         error_set(out, ERR_TRAP, "%s (limits.stop_timeout_ms %llu)", why,
                   (unsigned long long)limits->stop_timeout_ms);

@@ -226,7 +226,7 @@ static const struct field limits_fields[] = {
      .kind = FIELD_NUMBER,
      TOP(limits.handles),
      RANGE(0, 1000000),
-     .fallback = 4096,
+     .fallback = 8000,
      .about = "WASI resources that it holds: streams, descriptors, requests and so on."},
     {.key = "websockets",
      .kind = FIELD_NUMBER,

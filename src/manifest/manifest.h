@@ -62,7 +62,7 @@ struct manifest_limits {
     uint64_t channels;            // 10000: open, opening, or closed with the notice not read yet
     uint64_t children;            // 10000: alive
     uint64_t spawns_per_second;   // 10000: of spawn and resume together, bursts of a second's worth
-    uint64_t handles;             // 4096: WASI resources of all kinds
+    uint64_t handles;             // 8000: WASI resources of all kinds
     uint64_t websockets;          // 10000: connections to all of its servers
     uint64_t request_timeout_ms;  // 300000
     uint64_t send_timeout_ms;     // 5000

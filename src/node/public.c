@@ -144,6 +144,33 @@ uint64_t theater_node_actor_count(theater_node *node) {
     return actor_system_count(node_actors(node->node));
 }
 
+struct listing {
+    int (*visit)(void *context, const struct theater_actor_info *info);
+    void *context;
+};
+
+static bool list_one(void *context, const struct actor_info *info) {
+    const struct listing *listing = context;
+    char parent[THEATER_ID_BYTES];
+    (void)snprintf(parent, sizeof parent, "%.*s", (int)info->parent.size,
+                   info->parent.size > 0 ? (const char *)info->parent.data : "");
+    struct theater_actor_info one = {.id = info->id,
+                                     .name = info->name,
+                                     .parent = info->parent.size > 0 ? parent : NULL,
+                                     .status = actor_life_text(info->life),
+                                     .mailbox_messages = info->mailbox_messages,
+                                     .mailbox_bytes = info->mailbox_bytes,
+                                     .memory_bytes = info->memory_bytes};
+    return listing->visit(listing->context, &one) != 0;
+}
+
+void theater_actor_list(theater_node *node,
+                        int (*visit)(void *context, const struct theater_actor_info *info),
+                        void *context) {
+    struct listing listing = {.visit = visit, .context = context};
+    actor_system_list(node_actors(node->node), list_one, &listing);
+}
+
 theater_status theater_chain_verify(const char *data_folder, const char *actor, uint64_t *events,
                                     struct theater_error *error) {
     struct error reason = {0};

@@ -100,6 +100,22 @@ def test_one_client_sends_to_another(t):
     stop(live)
 
 
+def test_connections_are_bounded_by_the_manifest(t):
+    live, port = serve(t, block="[limits]\nwebsockets = 3\n")
+    clients = [connect(port)[0] for _ in range(3)]
+    for _ in range(5):
+        check(refused(port, "/chat") == 503, "no more than three")
+    check(clients[0].ask("send 12345 x").startswith("error"), "the others go on")
+    clients.pop().finish()
+    live.wait_line("disconnect ")
+    connect(port)[0].finish()
+    stop(live)
+    reached = [event["data"] for event in t.events("a") if event["type"] == "limit-reached"]
+    check([data["1"] for data in reached] == ["websockets"], "an event", reached)
+    check("5 WebSocket connections were refused (limits.websockets 3)" in reached[0]["3"],
+          "which says how many", reached)
+
+
 def test_a_disconnect_for_every_connect(t):
     live, port = serve(t)
     clients = [connect(port)[0] for _ in range(30)]

@@ -520,6 +520,13 @@ def test_resources_are_bounded(t):
         REQUEST_FAILED, err="too many resources of the kind pollable (4096)")
 
 
+def test_handles_are_bounded_by_the_manifest(t):
+    t.requests(wasi(t, TIMING + "[limits]\nhandles = 100\n"), "hoard").expect(
+        REQUEST_FAILED, err="the actor holds 100 resources (limits.handles)")
+    reached = [event["data"] for event in t.events("a") if event["type"] == "limit-reached"]
+    check([data["1"] for data in reached] == ["handles"], "an event", reached)
+
+
 def test_all_of_wasi_has_the_types_that_are_published(t):
     """A component that imports every function of WASI 0.2.12."""
     run = t.run("inspect", harness.guest("wasi_all/wasi_all.wasm")).expect(OK)

@@ -158,6 +158,7 @@ TEST(a_first_init_that_waits_too_long_is_an_error_for_the_parent) {
     write_starter(&world, "c.toml", "c", "", "sleep 600000", "init_timeout_ms = 100\n");
     EXPECT_U64(ask(&world, "p", "spawn c.toml"), ERR_GUEST);
     EXPECT_CONTAINS(world.text, "init has not returned within limits.init_timeout_ms (100 ms): ");
+    EXPECT_U64(count_events(&world, "c", "limit-reached", "init_timeout_ms"), 1);
     EXPECT_U64(ask(&world, "p", "children"), OK);
     EXPECT_TEXT(world.text, "");
     EXPECT_U64(count_events(&world, "c", "shutdown", "init failed"), 1);
@@ -222,7 +223,7 @@ TEST(a_parent_hears_what_kind_of_error_it_was) {
     start(&world, "r.toml", "r");
     tell(&world, "r", "sleep 600000");
     expect_heard(&world, "loop", "child c error 0: wasm trap: CPU time");
-    expect_heard(&world, "request r echo x", "child c error 0: timed out");
+    expect_heard(&world, "request r echo x", "child c error 0: the request timed out");
     expect_heard(&world, "request nobody echo x", "child c error 5: no such actor");
     expect_heard(&world, "open q hello", "child c error 3: actor does not handle");
     expect_heard(&world, "mangle", "child c error 4: trap:");

@@ -110,6 +110,53 @@ TEST(each_key_has_its_row) {
     }
 }
 
+// Of a table: `key` | default | when | FILE: NAME |
+static void expect_limit(const struct bytes *limits, const struct field *field) {
+    struct buf row = {0};
+    buf_format(&row, "| `%s` | ", field->key);
+    write_default(&row, field);
+    buf_append_text(&row, " | ");
+    const char *at = strstr((const char *)limits->data, buf_text(&row));
+    buf_release(&row);
+    const char *end = at != NULL ? strchr(at, '\n') : NULL;
+    char file[200] = "", test[200] = "";
+    const char *name = end;
+    while (name != NULL && name > at && strncmp(name, "| tests/", 8) != 0) {
+        name--;
+    }
+    if (name == NULL || sscanf(name, "| %199[^:]: %199[a-z0-9_]", file, test) != 2) {
+        test_report("docs/limits.md", 0, "%s has no row with its default and a test", field->key);
+        return;
+    }
+    char path[500], definition[250];
+    struct bytes *content = NULL;
+    (void)snprintf(path, sizeof path, "%s/%s", SOURCE_FOLDER, file);
+    bool is_python = strstr(file, ".py") != NULL;
+    (void)snprintf(definition, sizeof definition, is_python ? "\ndef %s(t):" : "\nTEST(%s) {",
+                   test);
+    bool is_there = file_read(path, 1 << 20, &content, NULL) == OK &&
+                    memmem(content->data, content->size, definition, strlen(definition)) != NULL;
+    if (!is_there) {
+        test_report("docs/limits.md", 0, "%s names a test that is not in %s: %s", field->key, file,
+                    test);
+    }
+    bytes_unref(content);
+}
+
+TEST(each_limit_has_its_row_and_a_test) {
+    struct error error = {0};
+    struct bytes *content = NULL;
+    REQUIRE_OK(file_read(SOURCE_FOLDER "/docs/limits.md", 1 << 20, &content, &error), error);
+    struct bytes *limits = bytes_new(content->size + 1);
+    memcpy(limits->data, content->data, content->size);
+    limits->data[content->size] = '\0';
+    for (size_t i = 0; i < section_limits.count; i++) {
+        expect_limit(limits, &section_limits.fields[i]);
+    }
+    bytes_unref(limits);
+    bytes_unref(content);
+}
+
 // The states that examples refer to.
 static enum status read_state(void *context, const char *folder, const char *confined_to,
                               const char *reference, uint64_t limit_bytes, struct bytes **out,

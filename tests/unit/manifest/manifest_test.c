@@ -72,7 +72,8 @@ TEST(every_key_of_the_top_level_is_read) {
         "backoff_initial_ms = 9\nbackoff_max_ms = 10\n"
         "[limits]\nmemory_bytes = 65536\nstack_bytes = 131072\nstate_bytes = 1\n"
         "message_bytes = 2\nmailbox_messages = 3\nmailbox_bytes = 4\nrequest_timeout_ms = 5\n"
-        "requests = 11\nchannels = 12\nchildren = 13\n"
+        "requests = 11\nchannels = 12\nchildren = 13\nspawns_per_second = 15\nhandles = 16\n"
+        "websockets = 17\n"
         "send_timeout_ms = 6\nstop_timeout_ms = 7\ninit_timeout_ms = 14\nturn_cpu_ms = "
         "8\nchain_bytes = 9\n"
         "on_full = \"prune\"\n");
@@ -98,6 +99,9 @@ TEST(every_key_of_the_top_level_is_read) {
     EXPECT_U64(manifest->limits.requests, 11);
     EXPECT_U64(manifest->limits.channels, 12);
     EXPECT_U64(manifest->limits.children, 13);
+    EXPECT_U64(manifest->limits.spawns_per_second, 15);
+    EXPECT_U64(manifest->limits.handles, 16);
+    EXPECT_U64(manifest->limits.websockets, 17);
     EXPECT_U64(manifest->limits.init_timeout_ms, 14);
     EXPECT_U64(manifest->limits.turn_cpu_ms, 8);
     EXPECT_U64(manifest->limits.chain_bytes, 9);
