@@ -647,6 +647,87 @@ static void bench_durable(void) {
     close_bench(&bench);
 }
 
+// ---- a flood
+// ------------------------------------------------------------------------------------------
+
+struct flood {
+    char **ids;
+    uint64_t count;
+};
+
+static bool take_id(void *context, const struct actor_info *info) {
+    struct flood *flood = context;
+    if (info->parent.size > 0) {
+        flood->ids[flood->count++] = xstrdup(info->id);
+    }
+    return true;
+}
+
+static bool count_one(void *context, const struct actor_info *info) {
+    *(uint64_t *)context += info->mailbox_messages;
+    return true;
+}
+
+// All children of one parent throw messages to and fro with the first of them, while this thread
+// lists all actors, and asks one that has nothing to do with it.
+static void bench_flood(uint32_t actors) {
+    enum { LISTS = 21 };
+    struct bench bench;
+    open_bench(&bench, 2);
+    start(&bench, "parent");
+    start(&bench, "bystander");
+    for (uint32_t left = actors; left > 0;) {
+        uint32_t part = left < 10000 ? left : 10000;
+        spawn_children(&bench, part, "bench.toml");
+        left -= part;
+    }
+    struct actor_system *system = node_actors(bench.node);
+    struct flood flood = {.ids = xcalloc(actors, sizeof *flood.ids)};
+    actor_system_list(system, take_id, &flood);
+    double lists[LISTS], answers[LISTS], idle[LISTS];
+    uint64_t waiting = 0;
+    for (int i = 0; i < LISTS; i++) {
+        double from = now_ns();
+        actor_system_list(system, count_one, &waiting);
+        idle[i] = now_ns() - from;
+    }
+    for (uint64_t i = 1; i < flood.count; i++) {
+        uint8_t message[128] = {'p'};
+        uint32_t hops = UINT32_MAX;
+        size_t size = strlen(flood.ids[i]);
+        memcpy(message + 1, &hops, sizeof hops);
+        message[5] = (uint8_t)size;
+        memcpy(message + 6, flood.ids[0], size);
+        memcpy(message + 6 + size, flood.ids[i], size);
+        tell(&bench, flood.ids[i], message, 6 + 2 * size);
+    }
+    uint64_t most = 0;
+    for (int i = 0; i < LISTS; i++) {
+        double from = now_ns();
+        waiting = 0;
+        actor_system_list(system, count_one, &waiting);
+        lists[i] = now_ns() - from;
+        most = waiting > most ? waiting : most;
+        answers[i] = wake(&bench, "bystander");
+        struct timespec pause = {.tv_nsec = 50000000};
+        nanosleep(&pause, NULL);
+    }
+    // Sorts the times, too.
+    double usual = median(lists, LISTS), answered = median(answers, LISTS);
+    printf(
+        "listing %llu actors: %.1f ms; while all others flood one: %.1f ms (longest %.1f), "
+        "up to %llu messages wait\n",
+        (unsigned long long)actor_system_count(system), median(idle, LISTS) / 1e6, usual / 1e6,
+        lists[LISTS - 1] / 1e6, (unsigned long long)most);
+    printf("request to an actor beside it: %.1f ms (longest %.1f)\n", answered / 1e6,
+           answers[LISTS - 1] / 1e6);
+    for (uint64_t i = 0; i < flood.count; i++) {
+        free(flood.ids[i]);
+    }
+    free(flood.ids);
+    close_bench(&bench);
+}
+
 int main(int argc, char **argv) {
     bool all = argc < 2;
     fill_cache();
@@ -682,6 +763,9 @@ int main(int argc, char **argv) {
         uint32_t count = (uint32_t)strtoul(section, NULL, 10);
         if (count > 0) {
             bench_hibernation(count);
+        }
+        if (strcmp(section, "flood") == 0) {
+            bench_flood(100000);
         }
         if (strcmp(section, "million") == 0) {
             bench_hibernation(1000000);
