@@ -12,9 +12,11 @@ enum {
     KEY_NONCE = 1,
     KEY_PARENT = 2,
     KEY_STATE = 8,
+    KEY_ORIGIN = 9,  // SHA-256 of where the manifest came from
     KEY_MODE = 11,
     KEY_FORK = 12,
     KEYS_MOST = 32,
+    ORIGIN_MOST_BYTES = 1 << 20,
 };
 
 static enum status fold_all(const struct replay_fork *fork, struct fold *fold,
@@ -49,6 +51,18 @@ static void put_fork(struct buf *out, const struct replay_fork *fork, const stru
     cbor_bytes(out, slice_of(fold->hash, SHA256_BYTES));
 }
 
+// A chain that came from elsewhere names an origin that means nothing here, and is not here.
+static bool has_origin(const struct replay_fork *fork, struct slice item) {
+    struct cbor_reader reader = cbor_reader_of(item);
+    struct slice hash;
+    struct bytes *origin = NULL;
+    bool is_here =
+        item.size > 0 && cbor_read_bytes(&reader, &hash, NULL) == OK && hash.size == SHA256_BYTES &&
+        fork->content(fork->content_context, hash.data, ORIGIN_MOST_BYTES, &origin, NULL) == OK;
+    bytes_unref(origin);
+    return is_here;
+}
+
 // Event 0's data: the keys in their order, as the run had them but for those that are its own.
 static void write_spawned(const struct replay_fork *fork, const struct fold *fold,
                           struct slice nonce, struct buf *out) {
@@ -58,7 +72,8 @@ static void write_spawned(const struct replay_fork *fork, const struct fold *fol
     for (uint64_t key = KEY_NONCE; key < KEYS_MOST; key++) {
         struct slice item = key == KEY_STATE ? bytes_slice(fold->state) : event_item(data, key);
         bool is_own = key == KEY_NONCE || key == KEY_PARENT || key == KEY_FORK;
-        if (key == KEY_MODE || (!is_own && item.size == 0)) {
+        bool is_left_out = key == KEY_MODE || (key == KEY_ORIGIN && !has_origin(fork, item));
+        if (is_left_out || (!is_own && item.size == 0)) {
             continue;
         }
         count++;

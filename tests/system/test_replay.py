@@ -211,6 +211,21 @@ def test_a_fork_of_a_large_state_refers_to_it(t):
     check(replay(t, name, "--until", "0").expect(OK).out.count("state: ") == 1, "its state")
 
 
+def test_an_imported_chain_can_be_replayed_and_forked(t):
+    t.requests(t.probe(), "set-state " + 5000 * "x", "set-state two").expect(OK)
+    t.run("chain", "export", "a", "-o", "a.chain").expect(OK)
+    here = t.env(THEATER_HOME=os.path.join(t.folder, "elsewhere"))
+    t.run("chain", "import", "a.chain", env=here).expect(OK)
+    t.run("replay", "a", env=here).expect(OK)
+    t.run("chain", "fork", "a", "--at", "3", "--id", "a", env=here).expect(harness.ERROR, err="already")
+    t.run("chain", "fork", "a", "--at", "3", "--id", "b", env=here).expect(OK, out=["b"])
+    t.run("replay", "b", env=here).expect(OK)
+    back = t.run("run", "--data", os.path.join(t.folder, "elsewhere"), "--id", "b", "--request",
+                 "state", "--until-idle", env=here)
+    check(5000 * "x" in back.out, "it goes on from the large state", back)
+    t.run("replay", "b", env=here).expect(OK)
+
+
 def test_a_fork_that_cannot_be_is_told(t):
     manifest = t.probe()
     t.requests(manifest, "echo x").expect(OK)
@@ -295,6 +310,21 @@ def test_without_a_replay_the_memory_begins_anew(t):
 def test_the_memory_of_a_turn_in_progress_is_not_made_again(t):
     killed(t, tally(t, "replay"), last="sleep")
     t.run("run", "--data", t.data, "--id", "a", "--request", "x", "--until-idle").expect(OK, out=["1"])
+    modes = [event["data"]["11"] for event in t.events("a") if event["type"] == "resumed"]
+    check(modes == ["resume"], "how it came back", modes)
+    check(replay_all(t) > 4, "turns were run")
+
+
+def test_an_instance_with_open_files_is_not_made_again(t):
+    os.makedirs(os.path.join(t.folder, "box"), exist_ok=True)
+    manifest = t.manifest(harness.guest("rust_std/guest.wasm"), 'recover = "replay"\n[[handler]]\n'
+                          'type = "runtime"\n[[handler]]\ntype = "filesystem"\npath = "box"\n'
+                          'allowed_commands = []\n')
+    killed(t, manifest, requests=1, last="write f.txt eins")
+    again = t.run("run", "--data", t.data, "--id", "a", "--request", "append f.txt  zwei",
+                  "--request", "read f.txt", "--until-idle")
+    again.expect(OK, err="resources of the host")
+    check(again.out.splitlines()[-1] == "eins zwei", "it goes on with a new instance", again)
     modes = [event["data"]["11"] for event in t.events("a") if event["type"] == "resumed"]
     check(modes == ["resume"], "how it came back", modes)
     check(replay_all(t) > 4, "turns were run")
