@@ -199,6 +199,8 @@ static void rebuild(struct actor *actor) {
     if (status == OK) {
         component_instance_rebind(instance, linked, actor);
         actor->instance = instance;
+        // Relaxed: nobody else has the actor yet. Its chain says already what was refused then.
+        atomic_store_explicit(&actor->budget.was_refused, false, memory_order_relaxed);
     } else {
         log_line(LOG_WARNING, "actor %s: its instance is not made again by a replay: %s",
                  actor_id(actor), error.message);
