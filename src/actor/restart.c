@@ -57,6 +57,7 @@ static void window_add(struct restart_window *window, uint64_t now_ns) {
         *window = (struct restart_window){
             .times_ns = times_ns, .count = window->count, .capacity = capacity};
     }
+    assert(window->count < window->capacity);
     window->times_ns[(window->first + window->count++) % window->capacity] = now_ns;
 }
 

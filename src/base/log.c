@@ -39,18 +39,26 @@ static void put_time(struct buf *line) {
 
 // Guest text reaches a terminal: no control character may pass, or it could rewrite the screen.
 static void put_escaped(struct buf *line, struct slice text) {
-    for (size_t i = 0; i < text.size && line->size < LINE_MOST_BYTES; i++) {
+    (void)buf_reserve(line, text.size < LINE_MOST_BYTES ? text.size : LINE_MOST_BYTES);
+    size_t plain = 0;  // from here to i nothing needs an escape
+    for (size_t i = 0; i < text.size && line->size + (i - plain) < LINE_MOST_BYTES; i++) {
         uint8_t byte = text.data[i];
         bool c1 = byte == 0xc2 && i + 1 < text.size && text.data[i + 1] >= 0x80 &&
                   text.data[i + 1] < 0xa0;
+        if (!c1 && byte >= 0x20 && byte != 0x7f) {
+            continue;
+        }
+        buf_append(line, text.data + plain, i - plain);
         if (c1) {  // both bytes: the second alone is a control character to some terminals
             buf_format(line, "\\x%02x\\x%02x", byte, text.data[++i]);
-        } else if (byte < 0x20 || byte == 0x7f) {
-            buf_format(line, "\\x%02x", byte);
         } else {
-            buf_append_byte(line, byte);
+            buf_format(line, "\\x%02x", byte);
         }
+        plain = i + 1;
     }
+    size_t left = text.size - plain;
+    size_t room = line->size < LINE_MOST_BYTES ? LINE_MOST_BYTES - line->size : 0;
+    buf_append(line, text.data + plain, left < room ? left : room);
 }
 
 void log_line(enum log_level level, const char *format, ...) {

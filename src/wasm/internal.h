@@ -213,6 +213,11 @@ enum { WASM_PAGE_BYTES = 65536, WASM_PAGES_MAX = 65535 };
 uint8_t *wasm_block_take(uint32_t pages, uint32_t *class_index);
 // Gives it back; the first `used_bytes` may have been written.
 void wasm_block_give(uint8_t *block, uint32_t class_index, uint64_t used_bytes);
+// Clears blocks that were given back and put aside as they are; false when there were none. Any
+// thread.
+bool wasm_blocks_clear(void);
+// Whether somebody calls that every few milliseconds; if not, no block is put aside.
+void wasm_blocks_set_clearer(bool is_there);
 uint64_t wasm_class_pages(uint32_t class_index);
 
 // The bodies of the run-time calls, with guest code not interruptible. Growth gives the old size

@@ -5,6 +5,10 @@
 // space that live as long as the process. A mapping per memory would meet vm.max_map_count (65,530
 // by default) long before 100,000 actors; arenas join into a few mappings. A block given back keeps
 // its address and loses its pages (MADV_DONTNEED), so that it reads as zero when taken again.
+//
+// A few small blocks of each class keep pages: they are put aside as they are, cleared by the
+// watchdog a little later, and taken before others. So who makes an instance when one has just
+// ended (a restart, a wake-up) waits neither for the kernel nor for page faults.
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -16,9 +20,19 @@
 enum { CLASS_COUNT = 17 };                    // 1, 2, 4 … 65536 pages
 static const uint64_t ARENA_BYTES = 1 << 30;  // or one block, if that is larger
 
+// Blocks that keep pages: of a class, up to what size, and with how many pages.
+enum { KEPT_BLOCKS_MOST = 16, KEPT_BYTES_MOST = 1 << 20, KEPT_PAGES_MOST = 64 };
+enum { PAGE_BYTES = 4096 };
+
 // `lock` guards the rest.
 struct size_class {
     pthread_mutex_t lock;
+    struct used_block {
+        uint8_t *block;
+        uint64_t used_bytes;
+    } used_blocks[KEPT_BLOCKS_MOST];         // not cleared yet
+    uint8_t *warm_blocks[KEPT_BLOCKS_MOST];  // cleared; taken first
+    size_t used_count, warm_count;           // together at most KEPT_BLOCKS_MOST, but for a moment
     uint8_t **free_blocks;
     size_t free_count;
     size_t free_capacity;
@@ -28,6 +42,10 @@ struct size_class {
 
 static struct size_class classes[CLASS_COUNT] = {
     [0 ... CLASS_COUNT - 1] = {.lock = PTHREAD_MUTEX_INITIALIZER}};
+
+// Somebody calls wasm_blocks_clear from time to time; and there is a reason to. Relaxed: the
+// classes' locks order everything else, and who misses a change sees it the next time.
+static _Atomic bool has_clearer, has_used_blocks;
 
 bool wasm_budget_take(struct wasm_budget *budget, uint64_t bytes) {
     // Relaxed: the count guards no other data.
@@ -90,7 +108,9 @@ uint8_t *wasm_block_take(uint32_t pages, uint32_t *class_index) {
     uint64_t block_bytes = wasm_class_pages(index) * WASM_PAGE_BYTES;
     uint8_t *block = NULL;
     pthread_mutex_lock(&class->lock);
-    if (class->free_count > 0) {
+    if (class->warm_count > 0) {
+        block = class->warm_blocks[--class->warm_count];
+    } else if (class->free_count > 0) {
         block = class->free_blocks[--class->free_count];
     } else {
         if (class->arena_next == class->arena_end) {
@@ -110,22 +130,117 @@ uint8_t *wasm_block_take(uint32_t pages, uint32_t *class_index) {
     return block;
 }
 
-void wasm_block_give(uint8_t *block, uint32_t class_index, uint64_t used_bytes) {
-    assert(block != NULL && used_bytes <= wasm_class_pages(class_index) * WASM_PAGE_BYTES);
-    take_fence(block, class_index, used_bytes);
+static void drop_pages(uint8_t *from, uint64_t bytes) {
     // Locked pages cannot be dropped; then they are cleared.
-    if (used_bytes > 0 && madvise(block, used_bytes, MADV_DONTNEED) != 0)
-        memset(block, 0, used_bytes);
-    put_fence(block, class_index, 0);
-    struct size_class *class = &classes[class_index];
-    pthread_mutex_lock(&class->lock);
+    if (bytes > 0 && madvise(from, bytes, MADV_DONTNEED) != 0)
+        memset(from, 0, bytes);
+}
+
+// Clears the pages that are there, when they are few, and drops what else there may be: a page that
+// was swapped out is not there, but has the old content. False: nothing was done.
+static bool clear_pages(uint8_t *block, uint64_t used_bytes) {
+    unsigned char is_there[KEPT_BYTES_MOST / PAGE_BYTES] = {0};
+    assert(used_bytes <= KEPT_BYTES_MOST);
+    if (mincore(block, used_bytes, is_there) != 0)
+        return false;
+    uint64_t pages = used_bytes / PAGE_BYTES;
+    uint64_t count = 0;
+    for (uint64_t i = 0; i < pages; i++)
+        count += is_there[i] & 1;
+    if (count > KEPT_PAGES_MOST)
+        return false;
+    uint64_t done = 0;  // pages
+    for (uint64_t i = 0; i < pages; i++) {
+        if ((is_there[i] & 1) != 0) {
+            drop_pages(block + done * PAGE_BYTES, (i - done) * PAGE_BYTES);
+            memset(block + i * PAGE_BYTES, 0, PAGE_BYTES);
+            done = i + 1;
+        }
+    }
+    drop_pages(block + done * PAGE_BYTES, (pages - done) * PAGE_BYTES);
+    return true;
+}
+
+// With the lock.
+static void push_free(struct size_class *class, uint8_t *block) {
     if (class->free_count == class->free_capacity) {
         class->free_capacity = class->free_capacity == 0 ? 64 : class->free_capacity * 2;
         class->free_blocks =
             xrealloc(class->free_blocks, class->free_capacity * sizeof *class->free_blocks);
     }
     class->free_blocks[class->free_count++] = block;
+}
+
+// Puts the block aside as it is; false when enough are.
+static bool put_aside(struct size_class *class, uint8_t *block, uint64_t used_bytes) {
+    if (used_bytes > KEPT_BYTES_MOST || !atomic_load_explicit(&has_clearer, memory_order_relaxed))
+        return false;
+    pthread_mutex_lock(&class->lock);
+    bool has_place = class->used_count + class->warm_count < KEPT_BLOCKS_MOST;
+    if (has_place)
+        class->used_blocks[class->used_count++] =
+            (struct used_block){.block = block, .used_bytes = used_bytes};
     pthread_mutex_unlock(&class->lock);
+    if (has_place)
+        atomic_store_explicit(&has_used_blocks, true, memory_order_relaxed);
+    return has_place;
+}
+
+void wasm_block_give(uint8_t *block, uint32_t class_index, uint64_t used_bytes) {
+    assert(block != NULL && used_bytes <= wasm_class_pages(class_index) * WASM_PAGE_BYTES);
+    struct size_class *class = &classes[class_index];
+    take_fence(block, class_index, used_bytes);
+    put_fence(block, class_index, 0);
+    if (put_aside(class, block, used_bytes))
+        return;
+    take_fence(block, class_index, 0);
+    drop_pages(block, used_bytes);
+    put_fence(block, class_index, 0);
+    pthread_mutex_lock(&class->lock);
+    push_free(class, block);
+    pthread_mutex_unlock(&class->lock);
+}
+
+// Clears one block that was put aside; false when there is none.
+static bool clear_one(uint32_t class_index) {
+    struct size_class *class = &classes[class_index];
+    pthread_mutex_lock(&class->lock);
+    bool is_there = class->used_count > 0;
+    struct used_block used = {0};
+    if (is_there)
+        used = class->used_blocks[--class->used_count];
+    pthread_mutex_unlock(&class->lock);
+    if (!is_there)
+        return false;
+    take_fence(used.block, class_index, 0);
+    bool is_warm = clear_pages(used.block, used.used_bytes);
+    if (!is_warm)
+        drop_pages(used.block, used.used_bytes);
+    put_fence(used.block, class_index, 0);
+    pthread_mutex_lock(&class->lock);
+    if (is_warm && class->warm_count < KEPT_BLOCKS_MOST)
+        class->warm_blocks[class->warm_count++] = used.block;
+    else
+        push_free(class, used.block);
+    pthread_mutex_unlock(&class->lock);
+    return true;
+}
+
+bool wasm_blocks_clear(void) {
+    if (!atomic_exchange_explicit(&has_used_blocks, false, memory_order_relaxed))
+        return false;
+    for (uint32_t i = 0; i < CLASS_COUNT; i++)
+        while (clear_one(i)) {
+        }
+    return true;
+}
+
+void wasm_blocks_set_clearer(bool is_there) {
+    atomic_store_explicit(&has_clearer, is_there, memory_order_relaxed);
+    if (!is_there) {
+        atomic_store_explicit(&has_used_blocks, true, memory_order_relaxed);
+        (void)wasm_blocks_clear();
+    }
 }
 
 bool wasm_memory_allocate(wasm_rt_memory_t *memory, uint32_t pages, uint32_t max_pages,

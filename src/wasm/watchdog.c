@@ -103,6 +103,11 @@ static void *run(void *unused) {
     unsigned idle_ticks = 0;
     pthread_mutex_lock(&lock);
     while (!stopping) {
+        pthread_mutex_unlock(&lock);
+        (void)wasm_blocks_clear();
+        pthread_mutex_lock(&lock);
+        if (stopping)
+            break;
         bool any = false;
         for (struct wasm_thread *thread = threads; thread != NULL; thread = thread->next)
             any |= sample(thread);
@@ -130,6 +135,7 @@ void wasm_watchdog_start(void) {
         (void)pthread_sigmask(SIG_SETMASK, &all, &old);
         if (pthread_create(&watchdog, NULL, run, NULL) != 0)
             fatal("cannot start the watchdog thread");
+        wasm_blocks_set_clearer(true);
         (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     }
     pthread_mutex_unlock(&lock);
@@ -148,6 +154,7 @@ void wasm_watchdog_stop(void) {
     if (!last)
         return;
     (void)pthread_join(thread, NULL);
+    wasm_blocks_set_clearer(false);
     pthread_mutex_lock(&lock);
     stopping = false;
     pthread_cond_broadcast(&changed);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// theater-actor-bench [SECTION…]: what a call, a turn, a message, a request and a spawn cost.
+// theater-actor-bench [SECTION…]: what a call, a turn, a message, a request, a spawn and a restart
+// cost.
 //
 // Each section prints lines "name: value unit". Times of turns are process CPU without this thread
 // and the log's writer, so that they say what a worker spends.
@@ -529,6 +530,63 @@ static void bench_spawn(uint32_t actors) {
     printf("stopping them all: %.2f s\n", (now_ns() - from) / 1e9);
 }
 
+// ---- restarts
+// -----------------------------------------------------------------------------------------
+
+// The times of the newest crash: from the end of the turn before the one that crashed to that of
+// the new instance's init, so that the trap is part of it. In nanoseconds; 0: none is whole.
+static double newest_restart_ns(struct bench *bench, const char *id) {
+    struct error error = {0};
+    struct chain_reader *reader = NULL;
+    struct chain_event event;
+    uint64_t before_ns = 0;
+    uint64_t crash_ns = 0;
+    uint64_t newest_ns = 0;
+    bool more = true;
+    must(chain_reader_open(node_log(bench->node), id, 0, &reader, &error), &error);
+    while (more) {
+        must(chain_reader_next(reader, &event, &more, &error), &error);
+        if (more && slice_equal_text(event.type, "crashed")) {
+            crash_ns = before_ns;
+        } else if (more && slice_equal_text(event.type, "init") && crash_ns != 0) {
+            newest_ns = event.time_ns - crash_ns;
+            crash_ns = 0;
+        } else if (more && crash_ns == 0 && event.data.size > 0 &&
+                   memmem(event.data.data, event.data.size, "trap", 4) == NULL) {
+            before_ns = event.time_ns;
+        }
+    }
+    chain_reader_close(reader);
+    return (double)newest_ns;
+}
+
+static void bench_restart(void) {
+    struct bench bench;
+    open_bench(&bench, 1);
+    start_as(&bench, SOURCE_FOLDER "/tests/bench/guest/supervisor.toml", "parent");
+    spawn_children(&bench, 1, "crasher.toml");
+    enum { CRASHES = 301 };
+    double times[CRASHES];
+    for (int i = 0; i < CRASHES; i++) {
+        // Out of the window of the last one, and with code and stack in the cache.
+        struct timespec pause = {.tv_nsec = 2000000};
+        nanosleep(&pause, NULL);
+        uint8_t compute[6] = {'w'};
+        uint32_t steps = 60000;
+        memcpy(compute + 1, &steps, sizeof steps);
+        tell(&bench, "crasher", compute, sizeof compute);
+        for (int j = 0; j < 8; j++) {
+            tell(&bench, "crasher", ".", 1);
+        }
+        tell(&bench, "crasher", "t", 1);
+        wait_idle(&bench);
+        times[i] = newest_restart_ns(&bench, "crasher");
+    }
+    printf("crash to running again, first restart in a window: %.1f us (median of %d)\n",
+           median(times, CRASHES) / 1e3, CRASHES);
+    close_bench(&bench);
+}
+
 // ---- hibernation
 // -------------------------------------------------------------------------------------
 
@@ -753,6 +811,9 @@ int main(int argc, char **argv) {
         }
         if (all || strcmp(section, "spawn") == 0) {
             bench_spawn(20000);
+        }
+        if (all || strcmp(section, "restart") == 0) {
+            bench_restart();
         }
         if (strcmp(section, "idle") == 0) {
             bench_spawn(100000);

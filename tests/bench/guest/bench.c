@@ -4,6 +4,7 @@
 //   'w' steps:u32 0             compute for so many steps
 //   'p' hops:u32 n:u8 peer[n]   one hop of a message that two actors throw to and fro
 //   'r' count:u32 n:u8 peer[n]  `count` requests to the peer, one after the other
+//   't'                         trap
 //   's' count:u32 n:u8 path[n]  spawn `count` children from the manifest
 #include "theater.h"
 
@@ -29,6 +30,9 @@ static struct theater_bytes next_hop(struct theater_bytes message, uint32_t hops
 }
 
 static struct theater_result on_send(struct theater_bytes state, struct theater_bytes message) {
+    if (message.size == 1 && message.data[0] == 't') {
+        theater_trap();
+    }
     if (message.size < 6 || message.data[0] == '.') {
         return theater_ok(state);
     }
