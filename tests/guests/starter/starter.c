@@ -3,15 +3,22 @@
 //
 // The state is {"init":"COMMANDS"}, of which each does one thing and ends at a semicolon; without
 // it nothing happens. A request does the same with its text and is answered with what the last
-// command gave. The first command that fails ends the rest with its error.
+// command gave; a message, and the first one of a channel, do so too. The first command that fails
+// ends the rest with its error.
 //
 //   sleep MS | request ID TEXT | open ID TEXT | send ID TEXT
-//   spawn MANIFEST | stop ID | restart ID | state ID
+//   hold ID | say TEXT      opens a channel; sends on the one opened last
+//   obey ID                 does what ID answers to "state"
+//   spawn MANIFEST | resume MANIFEST | stop ID | restart ID | state ID
 //   err TEXT | trap | loop | mangle        mangle: an error whose text is not UTF-8
 //   shutdown TEXT | log TEXT | echo TEXT
 #include "theater.h"
 
 static volatile uint64_t sink;
+static uint8_t held[64];  // the id of the channel opened last
+static size_t held_size;
+
+static struct theater_outcome run(struct theater_bytes commands);
 
 static bool is(struct theater_bytes word, const char *name) {
     return theater_text_equal(word, name);
@@ -41,6 +48,20 @@ static struct theater_outcome misbehave(struct theater_bytes word, struct theate
     return failed(theater_join("starter: unknown command \"", word, "\""));
 }
 
+static struct theater_outcome hold(struct theater_bytes target) {
+    struct theater_outcome outcome = theater_open_channel(target, theater_text(""));
+    if (outcome.ok && outcome.value.size <= sizeof held) {
+        held_size = outcome.value.size;
+        theater_copy(held, outcome.value.data, held_size);
+    }
+    return outcome;
+}
+
+static struct theater_outcome obey(struct theater_bytes target) {
+    struct theater_outcome outcome = theater_request(target, theater_text("state"));
+    return outcome.ok ? run(outcome.value) : outcome;
+}
+
 static struct theater_outcome run_one(struct theater_bytes command) {
     struct theater_bytes rest = command;
     struct theater_bytes word = theater_word(&rest);
@@ -49,6 +70,8 @@ static struct theater_outcome run_one(struct theater_bytes command) {
         return theater_sleep_ms(number);
     } else if (is(word, "spawn")) {
         return theater_spawn(rest, THEATER_NONE);
+    } else if (is(word, "resume")) {
+        return theater_resume(rest, THEATER_NONE);
     } else if (is(word, "stop")) {
         return theater_stop_child(rest);
     } else if (is(word, "restart")) {
@@ -62,6 +85,13 @@ static struct theater_outcome run_one(struct theater_bytes command) {
         return gave(rest);
     } else if (is(word, "echo")) {
         return gave(rest);
+    } else if (is(word, "hold")) {
+        return hold(rest);
+    } else if (is(word, "obey")) {
+        return obey(rest);
+    } else if (is(word, "say")) {
+        struct theater_bytes channel = {held, held_size};
+        return theater_send_on_channel(channel, rest);
     }
     struct theater_bytes target = theater_word(&rest);
     if (is(word, "request")) {
@@ -121,6 +151,30 @@ static struct theater_result on_send(struct theater_bytes state, struct theater_
     return outcome.ok ? theater_ok(state) : theater_error(outcome.error);
 }
 
+static struct theater_result on_open(struct theater_bytes state, struct theater_bytes channel,
+                                     struct theater_bytes first) {
+    (void)channel;
+    struct theater_outcome outcome = run(first);
+    return outcome.ok ? theater_accept(state, THEATER_NONE) : theater_error(outcome.error);
+}
+
+static struct theater_result on_channel_message(struct theater_bytes state,
+                                                struct theater_bytes channel,
+                                                struct theater_bytes message) {
+    (void)channel;
+    (void)message;
+    return theater_ok(state);
+}
+
+static struct theater_result on_channel_close(struct theater_bytes state,
+                                              struct theater_bytes channel) {
+    (void)channel;
+    return theater_ok(state);
+}
+
+THEATER_HANDLE_CHANNEL_OPEN(on_open);
+THEATER_HANDLE_CHANNEL_MESSAGE(on_channel_message);
+THEATER_HANDLE_CHANNEL_CLOSE(on_channel_close);
 THEATER_INIT(on_init);
 THEATER_HANDLE_SEND(on_send);
 THEATER_HANDLE_REQUEST(on_request);

@@ -3,31 +3,7 @@
 // parent hears about the kind of an error.
 #include <pthread.h>
 
-#include "support.h"
-
-#define STARTER_COMPONENT SOURCE_FOLDER "/tests/guests/starter/starter.wasm"
-#define STARTER_HANDLERS "[[handler]]\ntype = \"supervisor\"\n[[handler]]\ntype = \"timing\"\n"
-
-// A manifest of the starter, which does `commands` in init.
-static void write_starter(struct world *world, const char *file, const char *id, const char *keys,
-                          const char *commands, const char *limits) {
-    struct error error = {0};
-    struct buf text = {0};
-    buf_format(&text,
-               "name = \"%s\"\ncomponent = \"starter.wasm\"\nid = \"%s\"\n%sinitial_state = "
-               "'{\"init\":\"%s\"}'\n" STARTER_HANDLERS "[limits]\n%s",
-               id, id, keys, commands, limits);
-    struct bytes *component = NULL;
-    char *path = file_join(world->folder, "starter.wasm");
-    REQUIRE_OK(file_read(STARTER_COMPONENT, 1 << 24, &component, &error), error);
-    REQUIRE_OK(file_write_atomic(path, bytes_slice(component), 0600, &error), error);
-    bytes_unref(component);
-    free(path);
-    path = file_join(world->folder, file);
-    REQUIRE_OK(file_write_atomic(path, buf_slice(&text), 0600, &error), error);
-    free(path);
-    buf_release(&text);
-}
+#include "starter.h"
 
 static void open_parent(struct world *world, const char *supervision) {
     world_open(world);
@@ -155,7 +131,7 @@ TEST(several_may_stop_the_same_actor_at_once) {
 TEST(a_first_init_that_waits_too_long_is_an_error_for_the_parent) {
     struct world world = {0};
     open_parent(&world, "");
-    write_starter(&world, "c.toml", "c", "", "sleep 600000", "init_timeout_ms = 100\n");
+    write_starter(&world, "c", "", "sleep 600000", "init_timeout_ms = 100\n");
     EXPECT_U64(ask(&world, "p", "spawn c.toml"), ERR_GUEST);
     EXPECT_CONTAINS(world.text, "init has not returned within limits.init_timeout_ms (100 ms): ");
     EXPECT_U64(count_events(&world, "c", "limit-reached", "init_timeout_ms"), 1);
@@ -169,11 +145,11 @@ TEST(one_that_waits_again_or_computes_after_that_ends_too) {
     struct world world = {0};
     open_parent(&world, "");
     // A loop behind a short wait is cut off by stop_timeout_ms.
-    write_starter(&world, "c.toml", "c", "", "sleep 1;loop",
+    write_starter(&world, "c", "", "sleep 1;loop",
                   "init_timeout_ms = 50\nstop_timeout_ms = 50\nturn_cpu_ms = 60000\n");
     EXPECT_U64(ask(&world, "p", "spawn c.toml"), ERR_GUEST);
     EXPECT_CONTAINS(world.text, "limits.init_timeout_ms");
-    write_starter(&world, "d.toml", "d", "", "sleep 20", "init_timeout_ms = 600000\n");
+    write_starter(&world, "d", "", "sleep 20", "init_timeout_ms = 600000\n");
     EXPECT_U64(ask(&world, "p", "spawn d.toml"), OK);
     EXPECT_U64(ask(&world, "d", "sleep 20;echo here"), OK);
     EXPECT_TEXT(world.text, "here");
@@ -184,7 +160,7 @@ TEST(an_init_that_waits_too_long_after_a_crash_counts_as_a_crash) {
     struct world world = {0};
     open_parent(&world, "max_restarts = 2\nbackoff_initial_ms = 1\n");
     // It asks `late`, which answers while it is free, and that is so for the first start only.
-    write_starter(&world, "c.toml", "c", "restart = \"permanent\"\n", "request q echo x",
+    write_starter(&world, "c", "restart = \"permanent\"\n", "request q echo x",
                   "init_timeout_ms = 100\n");
     write_manifest(&world, "q.toml", "", "");
     start(&world, "q.toml", "q");
@@ -199,6 +175,15 @@ TEST(an_init_that_waits_too_long_after_a_crash_counts_as_a_crash) {
 
 // ---- the kinds of errors
 // -------------------------------------------------------------------------
+
+// An actor `w` that handles requests and nothing else.
+static void start_hoard(struct world *world) {
+    struct error error = {0};
+    char written[ACTOR_ID_BYTES];
+    struct actor_start how = {.manifest = SOURCE_FOLDER "/tests/guests/chain_hoard/manifest.toml",
+                              .id = "w"};
+    REQUIRE_OK(actor_start_root(world->system, &how, written, &error), error);
+}
 
 // Has a child do the commands as a message, and expects what the parent hears.
 static void expect_heard(struct world *world, const char *commands, const char *heard) {
@@ -215,17 +200,16 @@ static void expect_heard(struct world *world, const char *commands, const char *
 TEST(a_parent_hears_what_kind_of_error_it_was) {
     struct world world = {0};
     open_parent(&world, "");
-    write_starter(&world, "c.toml", "c", "", "",
+    write_starter(&world, "c", "", "",
                   "turn_cpu_ms = 100\nrequest_timeout_ms = 50\nsend_timeout_ms = 20\n");
-    write_starter(&world, "q.toml", "q", "", "", "");
     write_manifest(&world, "r.toml", "", "");
-    start(&world, "q.toml", "q");
+    start_hoard(&world);
     start(&world, "r.toml", "r");
     tell(&world, "r", "sleep 600000");
     expect_heard(&world, "loop", "child c error 0: wasm trap: CPU time");
     expect_heard(&world, "request r echo x", "child c error 0: the request timed out");
     expect_heard(&world, "request nobody echo x", "child c error 5: no such actor");
-    expect_heard(&world, "open q hello", "child c error 3: actor does not handle");
+    expect_heard(&world, "open w hello", "child c error 3: actor does not handle");
     expect_heard(&world, "mangle", "child c error 4: trap:");
     expect_heard(&world, "trap", "child c error 5: wasm trap: unreachable");
     expect_heard(&world, "err timed out", "child c error 5: timed out");
@@ -236,7 +220,7 @@ TEST(a_parent_hears_what_kind_of_error_it_was) {
 TEST(an_error_for_an_end_elsewhere_is_of_that_kind) {
     struct world world = {0};
     open_parent(&world, "");
-    write_starter(&world, "c.toml", "c", "", "", "");
+    write_starter(&world, "c", "", "", "");
     write_manifest(&world, "r.toml", "restart = \"transient\"\n", "");
     start(&world, "r.toml", "r");
     EXPECT_U64(ask(&world, "p", "spawn c.toml"), OK);

@@ -124,6 +124,7 @@ TEST(a_permanent_child_that_shut_down_is_restarted_and_a_transient_one_is_not) {
     EXPECT_U64(ask(&world, "perm", "state"), OK);
     EXPECT_TEXT(world.text, "");
     EXPECT_U64(ask(&world, "trans", "shutdown second"), OK);
+    settle(&world);
     EXPECT_U64(ask(&world, "temp", "shutdown third"), OK);
     settle(&world);
     EXPECT_U64(ask(&world, "p", "children"), OK);
