@@ -123,18 +123,23 @@ static bool is_message(const struct chain_event *event) {
            is_type(event, "handle-channel-open") || is_type(event, "handle-channel-message");
 }
 
-static void check_order(void *context, const char *id, const struct chain_event *event) {
-    struct order *order = context;
+// Where a message came from; false for what is none, or came from outside.
+static bool read_source(const struct chain_event *event, struct slice *from, uint64_t *seq,
+                        uint64_t *index) {
     struct cbor_reader reader;
     uint64_t items = 0;
+    return is_message(event) && find_key(event, 2, &reader) &&
+           cbor_read_array(&reader, &items, NULL) == OK && items == 3 &&
+           cbor_read_text(&reader, from, NULL) == OK && cbor_read_uint(&reader, seq, NULL) == OK &&
+           cbor_read_uint(&reader, index, NULL) == OK;
+}
+
+static void check_order(void *context, const char *id, const struct chain_event *event) {
+    struct order *order = context;
     uint64_t seq = 0;
     uint64_t index = 0;
     struct slice from;
-    // What the acceptor of a channel says first is sent by the runtime, with the answer.
-    if (!is_message(event) || !find_key(event, 2, &reader) ||
-        cbor_read_array(&reader, &items, NULL) != OK || items != 3 ||
-        cbor_read_text(&reader, &from, NULL) != OK || cbor_read_uint(&reader, &seq, NULL) != OK ||
-        cbor_read_uint(&reader, &index, NULL) != OK) {
+    if (!read_source(event, &from, &seq, &index)) {
         return;
     }
     struct sender *sender = sender_of(order, from);
@@ -147,6 +152,29 @@ static void check_order(void *context, const char *id, const struct chain_event 
     }
     sender->seq = seq + 1;
     sender->index = index + 1;
+}
+
+static void check_source(void *context, const char *id, const struct chain_event *event) {
+    struct world *world = context;
+    struct slice from;
+    uint64_t seq = 0;
+    uint64_t index = 0;
+    if (!read_source(event, &from, &seq, &index)) {
+        return;
+    }
+    char sender[ACTOR_ID_BYTES] = "";
+    memcpy(sender, from.data, from.size);
+    struct error error = {0};
+    struct chain_reader *reader = NULL;
+    struct chain_event sent;
+    bool more = false;
+    must(chain_reader_open(world->log, sender, seq, &reader, &error), &error);
+    must(chain_reader_next(reader, &sent, &more, &error), &error);
+    chain_reader_close(reader);
+    if (!more) {
+        fatal("event %llu of actor %s came from event %llu of %s, which is lost",
+              (unsigned long long)event->seq, id, (unsigned long long)seq, sender);
+    }
 }
 
 // ---- losses
@@ -247,7 +275,7 @@ static void note_end(void *context, const char *id, const struct chain_event *ev
     }
     bool is_start = is_type(event, "instance-created") || is_type(event, "shutdown") ||
                     is_type(event, "restarted") || is_type(event, "crashed") ||
-                    is_type(event, "aborted");
+                    is_type(event, "aborted") || is_type(event, "resumed");
     if (end->crashed_seq != 0 && !is_start) {
         fatal("actor %s crashed in event %llu, and went on with %s", id,
               (unsigned long long)end->crashed_seq, end->type);
@@ -261,14 +289,17 @@ void check_ends(struct world *world, uint8_t digest[SHA256_BYTES]) {
     struct buf heads = {0};
     for (uint64_t i = 0; i < ids.count; i++) {
         each_event(world, ids.items[i], note_end, &ends[i]);
-        if (strcmp(ends[i].type, "shutdown") != 0) {
+        // What a loss of power cut off has no end.
+        bool is_of_now = ends[i].position >= world->boot_position;
+        if (is_of_now && strcmp(ends[i].type, "shutdown") != 0) {
             fatal("the last event of actor %s is %s", ids.items[i], ends[i].type);
         }
         buf_append(&heads, ends[i].hash, SHA256_BYTES);
     }
     for (uint64_t i = 0; i < ids.count; i++) {
         for (uint64_t j = 0; j < ids.count && ends[i].parent[0] != '\0'; j++) {
-            if (strcmp(ids.items[j], ends[i].parent) == 0 && ends[j].position < ends[i].position) {
+            if (strcmp(ids.items[j], ends[i].parent) == 0 && ends[j].position < ends[i].position &&
+                ends[j].position >= world->boot_position) {
                 fatal("actor %s ended before its child %s", ids.items[j], ids.items[i]);
             }
         }
@@ -276,6 +307,98 @@ void check_ends(struct world *world, uint8_t digest[SHA256_BYTES]) {
     sha256(buf_slice(&heads), digest);
     buf_release(&heads);
     free(ends);
+    free_ids(&ids);
+}
+
+// ---- what a loss of power leaves
+// -------------------------------------------------------------------------------
+
+struct past {
+    struct ids ids;
+    struct past_chain {
+        struct past_event {
+            uint8_t hash[SHA256_BYTES];
+            uint64_t position;
+        } * events;
+        uint64_t count, capacity;
+    } * chains;
+    uint64_t synced;
+};
+
+static void note_past(void *context, const char *id, const struct chain_event *event) {
+    struct past_chain *chain = context;
+    (void)id;
+    if (chain->count == chain->capacity) {
+        chain->capacity = chain->capacity == 0 ? 64 : 2 * chain->capacity;
+        chain->events = xrealloc(chain->events, chain->capacity * sizeof *chain->events);
+    }
+    struct past_event *past = &chain->events[chain->count++];
+    memcpy(past->hash, event->hash, SHA256_BYTES);
+    past->position = event->position;
+}
+
+struct past *past_of(struct world *world) {
+    struct past *past = xcalloc(1, sizeof *past);
+    struct chain_stats stats;
+    chain_log_stats(world->log, &stats);
+    past->synced = stats.synced_bytes;
+    past->ids = all_ids(world);
+    past->chains = xcalloc(past->ids.count + 1, sizeof *past->chains);
+    for (uint64_t i = 0; i < past->ids.count; i++) {
+        each_event(world, past->ids.items[i], note_past, &past->chains[i]);
+    }
+    return past;
+}
+
+struct surviving {
+    const struct past_chain *past;
+    uint64_t count;
+};
+
+static void check_survivor(void *context, const char *id, const struct chain_event *event) {
+    struct surviving *surviving = context;
+    if (event->seq >= surviving->past->count ||
+        memcmp(event->hash, surviving->past->events[event->seq].hash, SHA256_BYTES) != 0) {
+        fatal("event %llu of actor %s was another before the power went",
+              (unsigned long long)event->seq, id);
+    }
+    surviving->count++;
+}
+
+static uint64_t find_past(const struct past *past, const char *id) {
+    for (uint64_t i = 0; i < past->ids.count; i++) {
+        if (strcmp(past->ids.items[i], id) == 0) {
+            return i;
+        }
+    }
+    fatal("actor %s was not there before the power went", id);
+}
+
+void check_survivors(struct world *world, struct past *past) {
+    struct ids ids = all_ids(world);
+    uint64_t *left = xcalloc(past->ids.count + 1, sizeof *left);
+    for (uint64_t i = 0; i < ids.count; i++) {
+        uint64_t at = find_past(past, ids.items[i]);
+        struct surviving surviving = {.past = &past->chains[at]};
+        each_event(world, ids.items[i], check_survivor, &surviving);
+        left[at] = surviving.count;
+    }
+    for (uint64_t i = 0; i < past->ids.count; i++) {
+        const struct past_chain *chain = &past->chains[i];
+        if (left[i] < chain->count && chain->events[left[i]].position < past->synced) {
+            fatal("event %llu of actor %s was synced, and is lost", (unsigned long long)left[i],
+                  past->ids.items[i]);
+        }
+        free(chain->events);
+    }
+    // Whoever handled a message has a sender that knows of it.
+    for (uint64_t i = 0; i < ids.count; i++) {
+        each_event(world, ids.items[i], check_source, world);
+    }
+    free(left);
+    free(past->chains);
+    free_ids(&past->ids);
+    free(past);
     free_ids(&ids);
 }
 

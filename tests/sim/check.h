@@ -18,6 +18,12 @@ struct note {
 // handled, by an actor that lost none for a reason of its own; nothing is handled twice; messages
 // from one sender to one receiver are handled in the order in which they were sent.
 void check_messages(struct world *world, const struct note *notes, uint32_t count);
+// What the chains of a world are now, before a crash; and after it: each chain is a part of what it
+// was, from its beginning on, with all that was synced, and no message is without its sender's
+// event. The second frees the first.
+struct past;
+struct past *past_of(struct world *world);
+void check_survivors(struct world *world, struct past *past);
 // After the stop: the last event of each chain is its shutdown, and children end before parents.
 // Gives the digest of all heads, in the order of their first events.
 void check_ends(struct world *world, uint8_t digest[SHA256_BYTES]);

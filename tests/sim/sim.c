@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "check.h"
 
-enum { ROOTS_MOST = 5, OPS_LEAST = 20, OPS_MOST = 160, NOTES_MOST = 512, BATCH = 50 };
+enum { ROOTS_MOST = 5, OPS_LEAST = 20, OPS_MOST = 130, NOTES_MOST = 512, BATCH = 50 };
 
 struct scenario {
     struct world world;
@@ -27,6 +27,7 @@ struct scenario {
     uint32_t channel_count;
     struct note notes[NOTES_MOST];
     uint32_t note_count;
+    uint32_t last_note;  // number of the newest, of all lives
     uint32_t seen_asks;
     // Its limit of memory was lowered, so that its instance cannot grow or be made again.
     struct actor *starved;
@@ -81,9 +82,10 @@ static void note_send(struct scenario *s) {
         return;
     }
     struct note *note = &s->notes[s->note_count++];
+    *note = (struct note){0};
     const char *target = any_id(s);
     memcpy(note->target, target, strlen(target) + 1);
-    (void)snprintf(note->text, sizeof note->text, "note %u.", s->note_count);
+    (void)snprintf(note->text, sizeof note->text, "note %u.", ++s->last_note);
     char text[256];
     if (chance(world, 3) == 0) {
         (void)snprintf(text, sizeof text, "log %s", note->text);
@@ -190,21 +192,20 @@ static void one_thing(struct scenario *s) {
 // ---- a seed
 // -----------------------------------------------------------------------------------
 
-static void play(struct stage *stage, uint64_t seed, bool is_verbose,
-                 uint8_t digest[SHA256_BYTES]) {
-    struct scenario *s = xcalloc(1, sizeof *s);
-    struct world *world = &s->world;
-    world_open(world, stage, seed, is_verbose);
-    uint32_t roots = 1 + chance(world, ROOTS_MOST);
+static void start_roots(struct scenario *s, uint32_t roots) {
     for (uint32_t i = 0; i < roots; i++) {
         char *id = s->ids[s->id_count++];
         (void)snprintf(id, ACTOR_ID_BYTES, "root%u", i);
-        const char *manifest = kinds[chance(world, COUNT_OF(kinds))];
+        const char *manifest = kinds[chance(&s->world, COUNT_OF(kinds))];
         say(s, id, manifest);
-        if (!world_start(world, manifest, id)) {
+        if (!world_start(&s->world, manifest, id)) {
             fatal("%s did not start", id);
         }
     }
+}
+
+static void live(struct scenario *s) {
+    struct world *world = &s->world;
     uint32_t ops = OPS_LEAST + chance(world, OPS_MOST - OPS_LEAST);
     for (uint32_t i = 0; i < ops; i++) {
         one_thing(s);
@@ -214,6 +215,41 @@ static void play(struct stage *stage, uint64_t seed, bool is_verbose,
         learn(s);
     }
     end_starving(s);
+}
+
+// The power goes in the middle of everything, and what is left of the chains goes on.
+static void crash(struct scenario *s) {
+    say(s, "node", "(loses power)");
+    struct past *past = past_of(&s->world);
+    world_crash(&s->world);
+    check_survivors(&s->world, past);
+    s->id_count = s->channel_count = s->note_count = s->seen_asks = 0;
+}
+
+static void print_end(struct scenario *s, const uint8_t digest[SHA256_BYTES]) {
+    char hex[2 * SHA256_BYTES + 1];
+    for (int i = 0; i < SHA256_BYTES; i++) {
+        (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    }
+    print_events(&s->world);
+    printf("%8llu  the end: heads %s\n", (unsigned long long)s->world.steps, hex);
+}
+
+static void play(struct stage *stage, uint64_t seed, bool is_verbose,
+                 uint8_t digest[SHA256_BYTES]) {
+    struct scenario *s = xcalloc(1, sizeof *s);
+    struct world *world = &s->world;
+    world_open(world, stage, seed, is_verbose);
+    uint32_t roots = 1 + chance(world, ROOTS_MOST);
+    start_roots(s, roots);
+    for (uint32_t crashes = chance(world, 3); crashes > 0; crashes--) {
+        live(s);
+        if (!world_log_is_dead(world)) {
+            crash(s);
+            start_roots(s, roots);
+        }
+    }
+    live(s);
     world_settle(world);
     bool is_dead = world_log_is_dead(world);
     if (!is_dead) {
@@ -226,12 +262,7 @@ static void play(struct stage *stage, uint64_t seed, bool is_verbose,
         check_replays(world);
     }
     if (is_verbose && !is_dead) {
-        print_events(world);
-        char hex[2 * SHA256_BYTES + 1];
-        for (int i = 0; i < SHA256_BYTES; i++) {
-            (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-        }
-        printf("%8llu  the end: heads %s\n", (unsigned long long)world->steps, hex);
+        print_end(s, digest);
     }
     world_close(world);
     if (!is_dead) {

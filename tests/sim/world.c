@@ -140,17 +140,15 @@ static void open_world_log(struct world *world) {
     must(chain_log_open(&config, &world->log, &error), &error);
 }
 
-void world_open(struct world *world, struct stage *stage, uint64_t seed, bool is_verbose) {
-    *world = (struct world){.stage = stage, .random = seed, .is_verbose = is_verbose};
-    env_init_seeded(&world->env, seed, 1700000000000000000U);
-    (void)snprintf(world->log_folder, sizeof world->log_folder, "%s/log", stage->folder);
+// Opens the log and makes the rest, for the first time or after a loss of power.
+static void boot(struct world *world) {
     struct error error = {0};
-    (void)file_remove_tree(world->log_folder, NULL);
-    must(file_make_folders(world->log_folder, 0700, &error), &error);
-    world->disk = fault_disk_new(world->log_folder, seed);
+    struct chain_stats stats;
     open_world_log(world);
+    chain_log_stats(world->log, &stats);
+    world->boot_position = stats.bytes;
     struct sched_config sched = {.deterministic = true,
-                                 .seed = seed * 2654435761U,
+                                 .seed = world->random * 2654435761U,
                                  // Few enough that some waits find no stack, in some worlds.
                                  .stack_limit = chance(world, 4) == 0 ? 8 : 64,
                                  .env = &world->env};
@@ -159,7 +157,7 @@ void world_open(struct world *world, struct stage *stage, uint64_t seed, bool is
         .env = &world->env,
         .sched = world->sched,
         .log = world->log,
-        .compiler = stage->compiler,
+        .compiler = world->stage->compiler,
         .resolve = host_resolve,
         .resolve_resource = host_resolve_resource,
         .instance_ended = host_instance_ended,
@@ -174,6 +172,17 @@ void world_open(struct world *world, struct stage *stage, uint64_t seed, bool is
         .steps_in_a_row = 1 + chance(world, 4),
         .quiet = true};
     must(actor_system_new(&config, &world->system, &error), &error);
+}
+
+void world_open(struct world *world, struct stage *stage, uint64_t seed, bool is_verbose) {
+    *world = (struct world){.stage = stage, .random = seed, .is_verbose = is_verbose};
+    env_init_seeded(&world->env, seed, 1700000000000000000U);
+    (void)snprintf(world->log_folder, sizeof world->log_folder, "%s/log", stage->folder);
+    struct error error = {0};
+    (void)file_remove_tree(world->log_folder, NULL);
+    must(file_make_folders(world->log_folder, 0700, &error), &error);
+    world->disk = fault_disk_new(world->log_folder, seed);
+    boot(world);
 }
 
 // What the log's threads would do meanwhile.
@@ -218,7 +227,9 @@ void world_disk_mends(struct world *world) {
 
 void world_settle(struct world *world) {
     enum { STEPS_MOST = 2000000 };
-    world_disk_mends(world);
+    if (!world->disk->is_dead) {
+        world_disk_mends(world);
+    }
     for (uint32_t i = 0; atomic_load(&world->system->busy) != 0; i++) {
         if (!world_step(world)) {
             fatal("the node is busy, and nothing can happen any more");
@@ -259,7 +270,8 @@ void world_stop(struct world *world) {
     }
 }
 
-void world_close(struct world *world) {
+// Everything but the disk, whatever its state.
+static void shut_down(struct world *world, bool may_fail) {
     struct error error = {0};
     forget_asks(world);
     actor_system_stop(world->system);
@@ -267,12 +279,26 @@ void world_close(struct world *world) {
     }
     actor_system_free(world->system);
     sched_free(world->sched);
-    if (world->log != NULL) {
-        bool is_dead = world_log_is_dead(world);
-        enum status status = chain_log_close(world->log, &error);
-        must(is_dead ? OK : status, &error);
-        world->log = NULL;
-    }
+    enum status status = chain_log_close(world->log, &error);
+    must(may_fail ? OK : status, &error);
+    world->log = NULL;
+}
+
+void world_crash(struct world *world) {
+    uint32_t kept = chance(world, 3) * 500;  // nothing, half or all of what was not synced
+    fault_disk_mend(world->disk);
+    // From here on nothing gets to the disk any more. The node is ended in order for the sake of
+    // its memory alone.
+    world->disk->is_dead = true;
+    world_stop(world);
+    shut_down(world, true);
+    fault_disk_lose_power(world->disk, kept);
+    fault_disk_mend(world->disk);
+    boot(world);
+}
+
+void world_close(struct world *world) {
+    shut_down(world, world_log_is_dead(world));
     fault_disk_free(world->disk);
     forget_kept(world);
 }

@@ -40,6 +40,7 @@ struct world {
     struct actor_system *system;
     struct ask *asks[ASKS_MOST];
     uint32_t ask_count;
+    uint64_t boot_position;  // of the log's end when the power came
     uint64_t steps;
     bool is_verbose;
 };
@@ -47,6 +48,8 @@ struct world {
 void world_open(struct world *world, struct stage *stage, uint64_t seed, bool is_verbose);
 // Stops all actors in order, and closes the log. Everything must be gone then.
 void world_stop(struct world *world);
+// The power goes, and comes back: only what was synced is there for sure. No actor is.
+void world_crash(struct world *world);
 // After world_stop.
 void world_close(struct world *world);
 
