@@ -192,7 +192,7 @@ def unit(preset):
 
 
 # Seeds of the simulation; script/sim runs as many as wanted.
-SIM_SEEDS = {"dev": "300", "release": "1000"}
+SIM_SEEDS = {"dev": "200", "release": "600"}
 
 
 def simulation(preset):

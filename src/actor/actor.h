@@ -170,8 +170,8 @@ struct actor_start {
 // Starts a root actor and waits until its init has returned. Writes its id.
 enum status actor_start_root(struct actor_system *system, const struct actor_start *start,
                              char id[ACTOR_ID_BYTES], struct error *error) MUST_CHECK;
-// A one-way message from outside. OK when it is recorded as durably as the actor's manifest promises:
-// it survives the node then. ERR_IO when that failed: it may be handled all the same.
+// A one-way message from outside. OK when it is recorded as durably as the actor's manifest
+// promises: it survives the node then. ERR_IO when that failed: it may be handled all the same.
 enum status actor_send_from_outside(struct actor_system *system, const char *id,
                                     struct slice message, struct error *error) MUST_CHECK;
 // A request from outside; waits for the reply at most `timeout_ns`. Gives the reply. ERR_GUEST

@@ -14,6 +14,7 @@
 struct returning {
     struct world_actor *from;
     struct actor *actor;  // a reference; NULL: it did not come back
+    const char *reason;   // why it is at its end; NULL: it is not
 };
 
 struct effort {
@@ -48,8 +49,8 @@ static const char *why_ended(const struct world *world, const struct world_actor
 }
 
 // Records the end that the chain lacks.
-static enum status end_actor(struct effort *effort, struct world_actor *from, const char *reason,
-                             struct error *error) {
+static enum status end_actor(struct effort *effort, const struct world_actor *from,
+                             const char *reason, struct error *error) {
     struct chain_log *log = effort->system->config.log;
     struct chain_head head;
     uint8_t nonce[CHAIN_NONCE_BYTES];
@@ -64,9 +65,26 @@ static enum status end_actor(struct effort *effort, struct world_actor *from, co
         buf_release(&data);
     }
     log_line(LOG_WARNING, "actor %s did not come back: %s", from->id, reason);
-    world_cut(effort->world, from);
-    from->phase = WORLD_ABSENT;
     effort->out->ended++;
+    return status;
+}
+
+// Those whose last event is missing: whether an actor is one depends on its parent, so parents are
+// looked at first; the events are those of a stop, so children end first.
+static enum status end_actors(struct effort *effort, struct error *error) {
+    for (size_t i = 0; i < effort->count; i++) {
+        struct returning *one = &effort->all[i];
+        one->reason = why_ended(effort->world, one->from);
+        if (one->reason != NULL) {
+            world_cut(effort->world, one->from);
+            one->from->phase = WORLD_ABSENT;
+        }
+    }
+    enum status status = OK;
+    for (size_t i = effort->count; i-- > 0 && status == OK;) {
+        const struct returning *one = &effort->all[i];
+        status = one->reason != NULL ? end_actor(effort, one->from, one->reason, error) : OK;
+    }
     return status;
 }
 
@@ -237,18 +255,14 @@ static enum status make_actor(struct effort *effort, struct world_actor *from, s
     return status;
 }
 
-static enum status bring_back(struct effort *effort, struct returning *one, struct error *error) {
+static void bring_back(struct effort *effort, struct returning *one) {
     struct world_actor *from = one->from;
-    const char *reason = why_ended(effort->world, from);
-    if (reason != NULL) {
-        return end_actor(effort, from, reason, error);
-    }
     struct actor *parent = NULL;
     if (from->parent != NULL) {
         parent = actor_find(effort->system, slice_text(from->parent));
         if (parent == NULL) {
             miss(effort, from, "its parent is missing");
-            return OK;
+            return;
         }
     }
     struct program *program = get_program(effort, from);
@@ -257,7 +271,6 @@ static enum status bring_back(struct effort *effort, struct returning *one, stru
         miss(effort, from, why.message);
     }
     actor_unref(parent);
-    return OK;
 }
 
 // ---- all of them -------------------------------------------------------------------------------
@@ -322,9 +335,11 @@ enum status actor_system_recover(struct actor_system *system, struct world *worl
         .system = system, .world = world, .at = chain_at_open(system->config.log), .out = out};
     collect(&effort);
     settle_openings(&effort);
-    enum status status = OK;
+    enum status status = end_actors(&effort, error);
     for (size_t i = 0; i < effort.count && status == OK; i++) {
-        status = bring_back(&effort, &effort.all[i], error);
+        if (effort.all[i].reason == NULL) {
+            bring_back(&effort, &effort.all[i]);
+        }
         out->actors += effort.all[i].actor != NULL;
     }
     bool *has_mail = xcalloc(effort.count + 1, sizeof *has_mail);

@@ -61,6 +61,10 @@ static bool is_wanted(const struct actor *actor, const struct world_actor *from,
 
 uint64_t recover_mailbox(struct actor *actor, const struct world_actor *from, struct chain_at *at) {
     uint64_t count = 0;
+    // Whoever rests after a crash handles nothing: what was on its way when it crashed was dropped.
+    if (from->phase == WORLD_CRASHED) {
+        return 0;
+    }
     for (const struct world_message *next = from->messages; next != NULL; next = next->next) {
         struct error error = {0};
         struct message *message =

@@ -10,8 +10,9 @@
 struct note {
     char text[32];
     char target[ACTOR_ID_BYTES];
-    struct ask *ask;   // answered "ok" when the sending actor's send was; NULL: sent from outside
-    enum status told;  // of one from outside: ERR_IO is neither taken nor refused
+    struct ask *ask;     // answered "ok" when the sending actor's send was; NULL: sent from outside
+    enum status status;  // from outside
+    bool is_unknown;     // what became of the sending
 };
 
 // Of a world at rest whose actors live: whoever sent something and heard no error has its message

@@ -90,7 +90,7 @@ static void note_send(struct scenario *s) {
     if (chance(world, 3) == 0) {
         (void)snprintf(text, sizeof text, "log %s", note->text);
         say(s, target, text);
-        note->told = world_tell(world, target, text);
+        note->status = world_tell(world, target, text);
         return;
     }
     const char *sender = any_id(s);
@@ -192,15 +192,26 @@ static void one_thing(struct scenario *s) {
 // ---- a seed
 // -----------------------------------------------------------------------------------
 
+// Those that are not there.
 static void start_roots(struct scenario *s, uint32_t roots) {
     for (uint32_t i = 0; i < roots; i++) {
-        char *id = s->ids[s->id_count++];
-        (void)snprintf(id, ACTOR_ID_BYTES, "root%u", i);
+        char id[ACTOR_ID_BYTES];
+        (void)snprintf(id, sizeof id, "root%u", i);
         const char *manifest = kinds[chance(&s->world, COUNT_OF(kinds))];
-        say(s, id, manifest);
-        if (!world_start(&s->world, manifest, id)) {
-            fatal("%s did not start", id);
+        if (map_get_text(&s->world.system->actors, id) == NULL) {
+            say(s, id, manifest);
+            if (!world_start(&s->world, manifest, id)) {
+                fatal("%s did not start", id);
+            }
         }
+    }
+    s->id_count = 0;
+    uint32_t cursor = 0;
+    struct map_entry *entry;
+    while ((entry = map_next(&s->world.system->actors, &cursor)) != NULL &&
+           s->id_count < IDS_MOST) {
+        memcpy(s->ids[s->id_count], entry->key.data, entry->key.size);
+        s->ids[s->id_count++][entry->key.size] = '\0';
     }
 }
 
@@ -217,13 +228,20 @@ static void live(struct scenario *s) {
     end_starving(s);
 }
 
-// The power goes in the middle of everything, and what is left of the chains goes on.
+// The node ends in the middle of everything, and begins again.
 static void crash(struct scenario *s) {
-    say(s, "node", "(loses power)");
+    say(s, "node", "(ends)");
     struct past *past = past_of(&s->world);
-    world_crash(&s->world);
+    bool has_all = world_crash(&s->world);
     check_survivors(&s->world, past);
-    s->id_count = s->channel_count = s->note_count = s->seen_asks = 0;
+    world_recover(&s->world);
+    for (uint32_t i = 0; i < s->note_count; i++) {
+        struct note *note = &s->notes[i];
+        // What a client was told survives the end of the process, not that of the power.
+        note->is_unknown |= note->ask != NULL || !has_all;
+        note->ask = NULL;
+    }
+    s->channel_count = s->seen_asks = 0;
 }
 
 static void print_end(struct scenario *s, const uint8_t digest[SHA256_BYTES]) {

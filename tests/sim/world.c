@@ -10,6 +10,7 @@
 #include "chain/fault_disk.h"
 #include "chain/state.h"
 #include "host/host.h"
+#include "recover.h"
 
 #define PROBE SOURCE_FOLDER "/tests/guests/probe/probe.wasm"
 #define HANDLERS                                                             \
@@ -119,6 +120,17 @@ static enum status keep(void *context, struct slice content, const uint8_t hash[
     return OK;
 }
 
+static enum status fetch(void *context, const uint8_t hash[SHA256_BYTES], struct bytes **out,
+                         struct error *error) {
+    struct world *world = context;
+    struct bytes *content = map_get(&world->kept, slice_of(hash, SHA256_BYTES));
+    if (content == NULL) {
+        return error_set(error, ERR_NOT_FOUND, "a content that was not kept");
+    }
+    *out = bytes_ref(content);
+    return OK;
+}
+
 static void forget_kept(struct world *world) {
     uint32_t cursor = 0;
     for (struct map_entry *entry = map_next(&world->kept, &cursor); entry != NULL;
@@ -167,6 +179,7 @@ static void boot(struct world *world) {
         .run_blocking = run_blocking,
         .keep = keep,
         .keep_value = keep,
+        .fetch = fetch,
         .keep_context = world,
         .is_single_threaded = true,
         .steps_in_a_row = 1 + chance(world, 4),
@@ -284,8 +297,9 @@ static void shut_down(struct world *world, bool may_fail) {
     world->log = NULL;
 }
 
-void world_crash(struct world *world) {
-    uint32_t kept = chance(world, 3) * 500;  // nothing, half or all of what was not synced
+bool world_crash(struct world *world) {
+    enum { ALL = 1000 };
+    uint32_t kept = chance(world, 3) * ALL / 2;  // of what was written and not synced
     fault_disk_mend(world->disk);
     // From here on nothing gets to the disk any more. The node is ended in order for the sake of
     // its memory alone.
@@ -295,6 +309,15 @@ void world_crash(struct world *world) {
     fault_disk_lose_power(world->disk, kept);
     fault_disk_mend(world->disk);
     boot(world);
+    return kept == ALL;
+}
+
+void world_recover(struct world *world) {
+    uint64_t came = recover_actors(world->log, world->system);
+    if (world->is_verbose) {
+        printf("%8llu  the node is back, %llu actors\n", (unsigned long long)world->steps,
+               (unsigned long long)came);
+    }
 }
 
 void world_close(struct world *world) {

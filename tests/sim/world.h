@@ -48,8 +48,11 @@ struct world {
 void world_open(struct world *world, struct stage *stage, uint64_t seed, bool is_verbose);
 // Stops all actors in order, and closes the log. Everything must be gone then.
 void world_stop(struct world *world);
-// The power goes, and comes back: only what was synced is there for sure. No actor is.
-void world_crash(struct world *world);
+// The node is killed, or the power goes: what was synced is there, and nothing, a part or all of
+// what was written besides. Then the node begins again. True: all of it.
+bool world_crash(struct world *world);
+// After that: its actors come back.
+void world_recover(struct world *world);
 // After world_stop.
 void world_close(struct world *world);
 
@@ -69,8 +72,8 @@ bool world_log_is_dead(const struct world *world);
 
 // Starts a root actor and steps until its init has returned. False: it failed.
 bool world_start(struct world *world, const char *manifest, const char *id);
-// Gives the message to the actor: OK when it was taken, and ERR_IO when that is not known, because
-// the log could not be written; otherwise it was refused, or there is no such actor.
+// Gives the message to the actor. ERR_IO: it may be handled, and may be lost with the node; another
+// error: it will not be handled.
 enum status world_tell(struct world *world, const char *id, const char *message);
 // The same as a request, which stays the world's.
 struct ask *world_ask(struct world *world, const char *id, const char *message);
