@@ -280,6 +280,10 @@ static void note_end(void *context, const char *id, const struct chain_event *ev
     bool is_start = is_type(event, "instance-created") || is_type(event, "shutdown") ||
                     is_type(event, "restarted") || is_type(event, "crashed") ||
                     is_type(event, "aborted") || is_type(event, "resumed");
+    // What others did to its mailbox meanwhile.
+    if (is_type(event, "limit-reached")) {
+        return;
+    }
     if (end->crashed_seq != 0 && !is_start) {
         fatal("actor %s crashed in event %llu, and went on with %s", id,
               (unsigned long long)end->crashed_seq, end->type);
