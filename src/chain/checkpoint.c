@@ -32,16 +32,21 @@ struct checkpointer {
 
 // ---- folding segments into rows ----------------------------------------------------------------
 
-// The last event of each chain that has one in the segments being folded.
+// The last event of a chain in the segments being folded.
+struct last_event {
+    uint64_t position;
+    uint64_t seq;
+    uint64_t time_ns;
+    uint32_t number;
+    uint8_t hash[SHA256_BYTES];
+};
+
 struct fold {
     struct chain_log *log;
     struct checkpoint at;  // grows while the segments are read
     uint64_t *last;        // by number - 1: position + 1, 0: no event seen
     uint64_t capacity;
-    struct last_event {
-        uint64_t position;
-        uint32_t number;
-    } * events;  // by position, when all are read
+    struct last_event *events;
     uint64_t event_count;
     struct window window;
     struct catalogue_session *session;
@@ -109,8 +114,13 @@ static int compare_positions(const void *one, const void *other) {
     return a < b ? -1 : a > b ? 1 : 0;
 }
 
-// In the order of the log, so that reading the events goes forwards.
-static void sort_events(struct fold *fold) {
+static int compare_numbers(const void *one, const void *other) {
+    uint32_t a = ((const struct last_event *)one)->number;
+    uint32_t b = ((const struct last_event *)other)->number;
+    return a < b ? -1 : a > b ? 1 : 0;
+}
+
+static void list_events(struct fold *fold) {
     fold->events = xcalloc((size_t)fold->event_count, sizeof *fold->events);
     uint64_t count = 0;
     for (uint64_t i = 0; i < fold->capacity; i++) {
@@ -120,26 +130,40 @@ static void sort_events(struct fold *fold) {
         }
     }
     assert(count == fold->event_count);
-    qsort(fold->events, (size_t)count, sizeof *fold->events, compare_positions);
+}
+
+// Reads the events forwards, in the order of the log; leaves them in that of their rows, which
+// SQLite then writes page by page.
+static enum status read_events(struct fold *fold, struct error *error) {
+    size_t count = (size_t)fold->event_count;
+    enum status status = OK;
+    list_events(fold);
+    qsort(fold->events, count, sizeof *fold->events, compare_positions);
+    for (size_t i = 0; status == OK && i < count; i++) {
+        struct last_event *last = &fold->events[i];
+        struct frame frame;
+        struct chain_event event;
+        status = window_frame(fold->log, &fold->window, last->position, false, &frame, error);
+        if (status == OK) {
+            status = event_decode(slice_of(frame.body, frame.body_bytes), &event, error);
+        }
+        if (status == OK) {
+            last->seq = event.seq;
+            last->time_ns = event.time_ns;
+            event_hash(slice_of(frame.body, frame.body_bytes), last->hash);
+        }
+    }
+    qsort(fold->events, count, sizeof *fold->events, compare_numbers);
+    return status;
 }
 
 static enum status put_chain(struct fold *fold, const struct last_event *last,
                              struct error *error) {
-    struct chain_row row = {.number = last->number, .position = last->position};
-    struct frame frame;
-    struct chain_event event;
-    enum status status =
-        window_frame(fold->log, &fold->window, last->position, false, &frame, error);
-    if (status == OK) {
-        status = event_decode(slice_of(frame.body, frame.body_bytes), &event, error);
-    }
-    if (status != OK) {
-        fold->is_log_bad = true;
-        return status;
-    }
-    row.seq = event.seq;
-    row.time_ns = event.time_ns;
-    event_hash(slice_of(frame.body, frame.body_bytes), row.head);
+    struct chain_row row = {.number = last->number,
+                            .position = last->position,
+                            .seq = last->seq,
+                            .time_ns = last->time_ns};
+    memcpy(row.head, last->hash, SHA256_BYTES);
     // The log was read further than this when it was opened, or written by us.
     (void)pthread_mutex_lock(&fold->log->registry);
     assert(last->number <= fold->log->actor_count);
@@ -192,7 +216,10 @@ static enum status advance(struct checkpointer *self, uint32_t last, struct erro
         fold.is_log_bad = status != OK;
     }
     if (status == OK) {
-        sort_events(&fold);
+        status = read_events(&fold, error);
+        fold.is_log_bad = status != OK;
+    }
+    if (status == OK) {
         status = catalogue_begin(self->catalogue, true, &fold.session, error);
     }
     if (status == OK) {
