@@ -219,6 +219,8 @@ enum status actor_event_references(struct slice data, actor_reference_fn visit, 
 // component and manifest of a life that begins, and what stands by reference.
 enum status actor_event_contents(const struct chain_event *event, actor_reference_fn visit,
                                  void *context, struct error *error) MUST_CHECK;
+// Whether it names events of another chain as a result, which a replay has to look up there.
+bool actor_event_needs_others(const struct chain_event *event);
 
 // The same for the contents that the event cannot do without, and that were kept before it was
 // appended: large parameters, answers and states. Not those in its host calls, some of which never

@@ -147,3 +147,24 @@ enum status actor_event_needs(struct slice data, actor_reference_fn visit, void 
     }
     return status;
 }
+
+bool actor_event_needs_others(const struct chain_event *event) {
+    struct cbor_reader reader = cbor_reader_of(event->data);
+    struct slice string;
+    enum status status = OK;
+    while (status == OK && !cbor_at_end(&reader)) {
+        uint64_t value = 0;
+        if (cbor_peek(&reader) != CBOR_TAG) {
+            status = pass(&reader, &string, NULL);
+            continue;
+        }
+        status = cbor_read_tag(&reader, &value, NULL);
+        struct cbor_reader range = reader;
+        if (status == OK && value == ACTOR_RANGE_TAG &&
+            cbor_read_array(&range, &value, NULL) == OK &&
+            cbor_read_text(&range, &string, NULL) == OK && !slice_equal_text(string, event->id)) {
+            return true;
+        }
+    }
+    return false;
+}

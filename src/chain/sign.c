@@ -250,6 +250,88 @@ enum status chain_signatures_read(const char *log_folder, struct bytes **out, st
                                                    : error_set(error, status, "%s", cause.message);
 }
 
+// ---- thinning ----------------------------------------------------------------------------------
+
+struct thinning {
+    struct chain_signed *items;
+    size_t count;
+    size_t capacity;
+    struct map later;  // chain and key of the signatures behind; the values mean nothing
+};
+
+static enum status note_item(void *context, const struct chain_signed *item, struct error *error) {
+    struct thinning *thinning = context;
+    (void)error;
+    if (thinning->count == thinning->capacity) {
+        thinning->capacity = thinning->capacity == 0 ? 64 : 2 * thinning->capacity;
+        thinning->items = xrealloc(thinning->items, thinning->capacity * sizeof *thinning->items);
+    }
+    thinning->items[thinning->count++] = *item;
+    return OK;
+}
+
+// Whether one of the item's chains has no later signature; all of them have one now.
+static bool is_last(struct thinning *thinning, const struct chain_signed *item) {
+    struct cbor_reader reader = cbor_reader_of(item->heads);
+    struct buf name = {0};
+    bool has_last = false;
+    for (uint64_t i = 0; i < item->count; i++) {
+        struct slice id;
+        struct slice head;
+        uint64_t seq = 0;
+        if (chain_head_read(&reader, &id, &seq, &head, NULL) != OK) {
+            has_last = true;  // it was read before: never
+            break;
+        }
+        buf_clear(&name);
+        buf_append_slice(&name, item->key);
+        buf_append_slice(&name, id);
+        has_last |= map_add(&thinning->later, buf_slice(&name), thinning);
+    }
+    buf_release(&name);
+    return has_last;
+}
+
+static enum status rewrite(struct thinning *thinning, const char *path, struct error *error) {
+    struct buf out = {0};
+    for (size_t i = thinning->count; i-- > 0;) {
+        thinning->items[i].count =
+            is_last(thinning, &thinning->items[i]) ? thinning->items[i].count : 0;
+    }
+    for (size_t i = 0; i < thinning->count; i++) {
+        const struct chain_signed *item = &thinning->items[i];
+        if (item->count > 0) {
+            put_item(&out, item->position, item->time_ns, item->key, item->signature, item->heads,
+                     item->count);
+        }
+    }
+    enum status status = file_write_atomic(path, buf_slice(&out), 0600, error);
+    buf_release(&out);
+    return status;
+}
+
+enum status chain_signatures_thin(const char *log_folder, struct error *error) {
+    struct thinning thinning = {0};
+    struct bytes *content = NULL;
+    char *path = path_of(log_folder);
+    enum status status = chain_signatures_read(log_folder, &content, error);
+    if (status == OK && content != NULL) {
+        uint64_t end = 0;
+        status = chain_signatures_walk(bytes_slice(content), note_item, &thinning, &end, error);
+        // An unfinished end is cut by the next append, which keeps it aside.
+        if (status == OK && end == content->size) {
+            status = rewrite(&thinning, path, error);
+        }
+    }
+    bytes_unref(content);
+    map_release(&thinning.later);
+    free(thinning.items);
+    free(path);
+    return status;
+}
+
+// ---- appending ---------------------------------------------------------------------------------
+
 static enum status pass_item(void *context, const struct chain_signed *item, struct error *error) {
     (void)context;
     (void)item;
@@ -312,6 +394,7 @@ static enum status append(int file, const char *path, uint64_t end, struct slice
 enum status chain_signatures_append(const char *log_folder, struct slice items, bool no_sync,
                                     struct error *error) {
     uint64_t end = 0;
+    bool is_large = false;
     struct bytes *content = NULL;
     char *path = path_of(log_folder);
     enum status status = chain_signatures_read(log_folder, &content, error);
@@ -319,6 +402,7 @@ enum status chain_signatures_append(const char *log_folder, struct slice items, 
         struct error cause = {0};
         status = chain_signatures_walk(bytes_slice(content), pass_item, NULL, &end, &cause);
         status = status == OK ? OK : error_set(error, status, "%s %s", path, cause.message);
+        is_large = content != NULL && content->size > CHAIN_SIGNATURES_THIN_BYTES;
         bytes_unref(content);
     }
     if (status == OK) {
@@ -338,5 +422,5 @@ enum status chain_signatures_append(const char *log_folder, struct slice items, 
         close(file);
     }
     free(path);
-    return status;
+    return status == OK && is_large ? chain_signatures_thin(log_folder, error) : status;
 }

@@ -15,7 +15,8 @@
 #include "codec/ed25519.h"
 
 enum {
-    CHAIN_HEADS_MOST = 4096,                    // in one signature
+    CHAIN_HEADS_MOST = 4096,  // in one signature
+    CHAIN_SIGNATURES_THIN_BYTES = 64 << 20,
     CHAIN_SIGNATURE_FILE_MOST_BYTES = 1 << 30,  // what is read of a file of them
 };
 
@@ -54,6 +55,10 @@ void chain_signature_item(const char *id, const struct chain_signature *signatur
 // file is not what was written, up to an unfinished item at its end, which is removed.
 enum status chain_signatures_append(const char *log_folder, struct slice items, bool no_sync,
                                     struct error *error) MUST_CHECK;
+
+// Rewrites the file without the signatures whose chains all have a later one by the same key.
+// Appending does it when the file has more than CHAIN_SIGNATURES_THIN_BYTES.
+enum status chain_signatures_thin(const char *log_folder, struct error *error) MUST_CHECK;
 
 // One item of the file.
 struct chain_signed {

@@ -37,6 +37,7 @@ int cli_chain_export(struct chain_command *command, const char *name) {
                                .without_contents = command->without_contents,
                                .is_unsigned = command->is_unsigned};
     struct chain_file_tally tally;
+    uint64_t foreign = 0;
     bool is_stdout = strcmp(command->output, "-") == 0;
     if (is_stdout && isatty(STDOUT_FILENO)) {
         return cli_usage("chain", "a chain file is not for a terminal; --output FILE");
@@ -54,7 +55,7 @@ int cli_chain_export(struct chain_command *command, const char *name) {
     if (status == OK) {
         what.id = id;
         what.is_imported = what.log == command->imported;
-        status = node_export_chain(&what, &tally, &error);
+        status = node_export_chain(&what, &tally, &foreign, &error);
     }
     free(id);
     if (status != OK) {
@@ -69,6 +70,13 @@ int cli_chain_export(struct chain_command *command, const char *name) {
                 " content%s that the chain refers to %s not in the store, nor in "
                 "the file\n",
                 tally.missing, plural(tally.missing), tally.missing == 1 ? "is" : "are");
+    }
+    if (foreign != 0) {
+        fprintf(stderr,
+                "theater: %" PRIu64
+                " event%s of the chain had events of other chains as results; to "
+                "replay them, take those chains along\n",
+                foreign, plural(foreign));
     }
     return EXIT_GOOD;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "chain/subscribe.h"
 #include "node/node.h"
 #include "store/store.h"
 
@@ -32,6 +33,7 @@ struct export {
     struct chain_file_writer *writer;
     struct store *store;  // NULL: no contents
     struct passed_on passed_on;
+    uint64_t foreign;  // events
     int descriptor;
     char *part;  // written, and renamed to what->output at the end; NULL: written in place
 };
@@ -138,6 +140,7 @@ static enum status put_event(struct export *export, const struct chain_event *ev
         export->writer = chain_file_begin(
             export->descriptor, output != NULL ? output : "standard output", &export->header);
     }
+    export->foreign += actor_event_needs_others(event) ? 1 : 0;
     enum status status = actor_event_contents(event, put_content, export, error);
     if (status == OK) {
         status = chain_file_put_event(export->writer, event, error);
@@ -149,15 +152,29 @@ static enum status put_event(struct export *export, const struct chain_event *ev
     return status == OK ? put_signatures(export, event->seq, error) : status;
 }
 
+static enum status put_next(void *context, const struct chain_event *event, struct error *error) {
+    struct export *export = context;
+    const struct chain_file_tally *tally = export->tally;
+    if (tally->events > 0 && memcmp(event->parent, tally->head, SHA256_BYTES) != 0) {
+        return error_set(error, ERR_DAMAGED,
+                         "chain '%s': the parent hash of event %" PRIu64
+                         " is not the hash of the event before",
+                         export->what->id, event->seq);
+    }
+    return put_event(export, event, error);
+}
+
 static enum status put_events(struct export *export, struct error *error) {
     const struct node_export *what = export->what;
-    struct chain_reader *reader = NULL;
+    struct chain_file_tally *tally = export->tally;
+    struct chain_subscription_config config = {.id = what->id, .from = what->from};
+    struct chain_subscription *subscription = NULL;
     struct chain_head head;
     bool is_found = false;
     enum status status =
         chain_head_open(what->log, what->id, &head, export->header.nonce, &is_found, error);
     if (status == OK) {
-        status = chain_reader_open(what->log, what->id, what->from, &reader, error);
+        status = chain_subscribe(what->log, &config, &subscription, error);
     }
     if (status == OK) {
         (void)snprintf(export->header.id, sizeof export->header.id, "%s", head.id);
@@ -165,16 +182,14 @@ static enum status put_events(struct export *export, struct error *error) {
     }
     // A live chain may grow faster than it is written out.
     uint64_t end = status == OK && what->until >= head.next_seq ? head.next_seq : what->until + 1;
-    bool more = true;
-    while (status == OK && more && export->tally->next_seq < end) {
-        struct chain_event event;
-        status = chain_reader_next(reader, &event, &more, error);
-        if (status == OK && more) {
-            status = put_event(export, &event, error);
-        }
+    for (bool more = true; status == OK && more && tally->next_seq < end;) {
+        uint64_t given = 0;
+        status = chain_subscription_read(subscription, end - tally->next_seq, put_next, export,
+                                         &given, &more, error);
+        more |= given > 0;
     }
-    chain_reader_close(reader);
-    if (status == OK && export->tally->events == 0) {
+    chain_subscription_close(subscription);
+    if (status == OK && tally->events == 0) {
         status =
             error_set(error, ERR_INVALID, "the chain '%s' has no event %" PRIu64 "%s", what->id,
                       what->from, what->until < what->from ? " that is not behind --until" : "");
@@ -262,7 +277,7 @@ static enum status write_all(struct export *export, struct error *error) {
 }
 
 enum status node_export_chain(const struct node_export *what, struct chain_file_tally *tally,
-                              struct error *error) {
+                              uint64_t *foreign, struct error *error) {
     *tally = (struct chain_file_tally){.next_seq = what->from};
     struct export export = {.what = what, .tally = tally, .descriptor = -1};
     struct store_config config = {
@@ -288,6 +303,7 @@ enum status node_export_chain(const struct node_export *what, struct chain_file_
         store_close(export.store);
     }
     free(export.passed_on.signatures);
+    *foreign = export.foreign;
     return status;
 }
 

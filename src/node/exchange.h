@@ -20,9 +20,11 @@ struct node_export {
     bool is_unsigned;       // no signature of the node's; else its key is made when there is none
     bool is_imported;  // `log` is the one of imported chains: they keep the signatures they have
 };
-// Writes a chain file. ERR_INVALID when the chain has no event `from`. *tally says what is in it.
+// Writes a chain file. ERR_INVALID when the chain has no event `from`. *tally says what is in it;
+// *foreign how many of the events name events of other chains as results, which are not in it: to
+// replay those, the other chains must be at hand.
 enum status node_export_chain(const struct node_export *what, struct chain_file_tally *tally,
-                              struct error *error) MUST_CHECK;
+                              uint64_t *foreign, struct error *error) MUST_CHECK;
 
 struct node_imported {
     char id[CHAIN_ID_MOST_BYTES + 1];

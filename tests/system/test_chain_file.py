@@ -181,6 +181,19 @@ def test_filters_of_show(t):
         t.run("chain", "show", "counter", "--since", bad).expect(USAGE)
 
 
+def test_an_export_says_what_a_replay_will_lack(t):
+    t.probe('id = "kid"\n', file="kid.toml")
+    t.requests(t.probe(), "spawn kid.toml", "request kid echo hello", "child-events kid").expect(OK)
+    path = os.path.join(t.folder, "a.chain")
+    told = t.run("chain", "export", "a", "-o", path).expect(OK)
+    check("1 event of the chain had events of other chains" in told.err, "the child's", told)
+    told = t.run("chain", "export", "kid", "-o", path).expect(OK)
+    check("other chains" not in told.err, "the child needs nobody's", told)
+    bare = t.run("chain", "export", "a", "-o", path, "--no-contents").expect(OK)
+    check("0 contents" in bare.err, "none", bare)
+    check("2 missing" in t.run("chain", "verify", path).expect(OK).out, "component and manifest")
+
+
 def test_follow_shows_what_a_node_writes(t):
     run_counter(t)
     before = len(t.events("counter"))

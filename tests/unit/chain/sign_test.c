@@ -207,6 +207,41 @@ TEST(an_unfinished_signature_is_no_damage) {
     bytes_unref(whole);
 }
 
+TEST(old_signatures_can_be_dropped) {
+    const char *folder = fresh_folder("thin");
+    struct error error = {0};
+    EXPECT_OK(chain_signatures_thin(folder, &error), error);
+    struct chain_log *log = open_log((struct chain_log_config){.folder = folder, .no_sync = true});
+    struct chain_signer *signer = start_signer(log, UINT64_MAX);
+    uint8_t nonce[2][CHAIN_NONCE_BYTES];
+    struct chain_head a = open_head(log, "a", nonce[0]);
+    struct chain_head b = open_head(log, "b", nonce[1]);
+    (void)append_events(log, &a, nonce[0], 2, 20);
+    for (int i = 0; i < 5; i++) {
+        (void)append_events(log, &b, nonce[1], 1, 20);
+        EXPECT_U64(sign(signer), i == 0 ? 2 : 1);  // a in the first one only
+    }
+    struct bytes *before = load_file(folder, "signed/heads");
+    EXPECT_OK(chain_signatures_thin(folder, &error), error);
+    struct bytes *after = load_file(folder, "signed/heads");
+    EXPECT(after->size < before->size / 2);
+    bytes_unref(before);
+    bytes_unref(after);
+    EXPECT_U64(verify_one(folder, "a").signed_seq, 1);
+    EXPECT_U64(verify_one(folder, "b").signed_seq, 4);
+    (void)append_events(log, &b, nonce[1], 1, 20);
+    stop_signer(signer);
+    close_log(log);
+    EXPECT_U64(verify_one(folder, "b").signed_seq, 5);
+    log = open_log((struct chain_log_config){.folder = folder, .no_sync = true});
+    signer = start_signer(log, UINT64_MAX);
+    a = open_head(log, "a", nonce[0]);
+    (void)append_events(log, &a, nonce[0], 1, 20);
+    EXPECT_U64(sign(signer), 1);  // and not b again
+    stop_signer(signer);
+    close_log(log);
+}
+
 // ---- signing beside appends --------------------------------------------------------------------
 
 struct appender {
