@@ -57,6 +57,28 @@ typedef void (*actor_instance_ended_fn)(struct actor *actor);
 // actor_instance_ended_fn.
 typedef bool (*actor_hibernated_fn)(struct actor *actor);
 
+// What an actor that came back with the node had outside of it, by the record.
+struct actor_remains {
+    // Calls of http-framework that have effect, oldest first: [name, [arguments], what the result
+    // holds], as recorded. In effect the actor has these servers still.
+    const struct slice *calls;
+    size_t call_count;
+    // What ended with the node, and the actor has yet to be told: its programs and the WebSocket
+    // connections of its servers.
+    const struct actor_gone {
+        bool is_process;
+        uint64_t id;
+        uint64_t handler;  // that a connection's last event went to
+        bool is_message;   // which was a message, not the connect
+    } * gone;
+    size_t gone_count;
+    // The highest numbers given so far.
+    uint64_t server, handler, route, middleware, connection, process;
+};
+// An actor came back: what it had is made again, and of what is gone it gets events. Before it
+// runs, on the thread that opens the node; `remains` is borrowed.
+typedef void (*actor_came_back_fn)(struct actor *actor, const struct actor_remains *remains);
+
 // A root actor ended: by shutdown (`reason` NULL), or stopped by the node for the given reason.
 typedef void (*actor_root_ended_fn)(void *context, const char *id, const char *reason);
 
@@ -85,6 +107,7 @@ struct actor_config {
     // Above it, idle instances are dropped whose manifests permit it. 0: no bound. It counts
     // linear memories, tables and handles of all actors, whether touched or not.
     uint64_t instance_memory_bytes;
+    actor_came_back_fn came_back;  // may be NULL
     void *host;  // for the host room, see actor_host; borrowed until actor_system_free
     // Calls run(argument) on a thread that may block, later; any thread. NULL: on the worker.
     void (*run_blocking)(void *context, void (*run)(void *argument), void *argument);
@@ -430,6 +453,9 @@ enum actor_refusal {
 void actor_refused(struct actor *target, enum actor_refusal what);
 // Whether it has the export. Any thread.
 bool actor_handles(const struct actor *actor, enum actor_event_kind kind);
+// Records in the node's own chain that something which the actor had could not be brought back, and
+// logs it. On a thread that may block.
+void actor_report_lost(struct actor *actor, const char *text);
 // Of the instance that is calling.
 uint32_t actor_instance_number(const struct actor *self);
 // Counted references, for what outlives the turn. Any thread.

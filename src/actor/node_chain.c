@@ -101,3 +101,20 @@ enum status node_chain_wait(struct actor_system *system, const struct actor *tar
     return chain_wait(system->config.log, position,
                       durability == MANIFEST_SYNC ? CHAIN_SYNCED : CHAIN_WRITTEN, error);
 }
+
+void actor_report_lost(struct actor *actor, const char *text) {
+    struct buf data = {0};
+    struct error error = {0};
+    uint64_t seq = 0;
+    uint64_t position = 0;
+    cbor_map(&data, 2);
+    cbor_uint(&data, 1);
+    cbor_text(&data, bytes_slice(actor->id));
+    cbor_uint(&data, 2);
+    cbor_text_z(&data, text);
+    log_line(LOG_ERROR, "actor %s: %s", actor_id(actor), text);
+    if (node_chain_record(actor->system, "lost", buf_slice(&data), &seq, &position, &error) != OK) {
+        log_line(LOG_ERROR, "that could not be recorded: %s", error.message);
+    }
+    buf_release(&data);
+}

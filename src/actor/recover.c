@@ -304,6 +304,38 @@ static void settle_openings(struct effort *effort) {
     }
 }
 
+// Tells the host what the actor had outside.
+static void restore_outside(struct actor *actor, const struct world_actor *from) {
+    struct slice *calls = NULL;
+    struct actor_gone *gone = NULL;
+    const uint64_t *counters = from->counters;
+    struct actor_remains remains = {.server = counters[WORLD_SERVER],
+                                    .handler = counters[WORLD_HANDLER],
+                                    .route = counters[WORLD_ROUTE],
+                                    .middleware = counters[WORLD_MIDDLEWARE],
+                                    .connection = counters[WORLD_CONNECTION],
+                                    .process = counters[WORLD_PROCESS]};
+    for (const struct world_thing *at = from->things; at != NULL; at = at->next) {
+        calls = xrealloc(calls, (remains.call_count + 1) * sizeof *calls);
+        calls[remains.call_count++] = bytes_slice(at->call);
+    }
+    for (const struct world_link *at = from->links; at != NULL; at = at->next) {
+        gone = xrealloc(gone, (remains.gone_count + 1) * sizeof *gone);
+        gone[remains.gone_count++] = (struct actor_gone){.is_process = at->is_process,
+                                                         .id = at->id,
+                                                         .handler = at->handler,
+                                                         .is_message = at->is_message};
+    }
+    remains.calls = calls;
+    remains.gone = gone;
+    if (actor->program->manifest->recover == MANIFEST_RECOVER_INIT) {
+        remains = (struct actor_remains){.process = counters[WORLD_PROCESS]};  // init makes its own
+    }
+    actor->system->config.came_back(actor, &remains);
+    free(calls);
+    free(gone);
+}
+
 static void let_go(struct effort *effort, const bool *has_mail) {
     for (size_t i = 0; i < effort->count; i++) {
         struct actor *actor = effort->all[i].actor;
@@ -346,8 +378,11 @@ enum status actor_system_recover(struct actor_system *system, struct world *worl
     for (size_t i = 0; i < effort.count; i++) {
         if (effort.all[i].actor != NULL) {
             uint64_t count = recover_mailbox(effort.all[i].actor, effort.all[i].from, effort.at);
-            has_mail[i] = count > 0;
             out->messages += count;
+            if (system->config.came_back != NULL && effort.all[i].from->phase == WORLD_RUNNING) {
+                restore_outside(effort.all[i].actor, effort.all[i].from);
+            }
+            has_mail[i] = atomic_load(&effort.all[i].actor->inbox) != NULL;
         }
     }
     let_go(&effort, has_mail);

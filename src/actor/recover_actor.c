@@ -105,10 +105,7 @@ void world_tidy(struct world *world, struct world_actor *actor) {
     }
 }
 
-void world_free(struct world *world) {
-    if (world == NULL) {
-        return;
-    }
+void world_forget(struct world *world) {
     uint32_t cursor = 0;
     for (struct map_entry *at = map_next(&world->channels, &cursor); at != NULL;
          at = map_next(&world->channels, &cursor)) {
@@ -121,7 +118,13 @@ void world_free(struct world *world) {
         world_actor_free(at->value);
     }
     map_release(&world->actors);
-    free(world);
+}
+
+void world_free(struct world *world) {
+    if (world != NULL) {
+        world_forget(world);
+        free(world);
+    }
 }
 
 // ---- messages ----------------------------------------------------------------------------------
@@ -189,7 +192,9 @@ void world_cut(struct world *world, struct world_actor *actor) {
     world_channels_cut(world, actor);
     world_clear_things(actor);
     clear_links(actor);
-    memset(actor->counters, 0, sizeof actor->counters);
+    for (int i = 0; i < WORLD_PROCESS; i++) {
+        actor->counters[i] = 0;  // programs are counted as long as the actor lives
+    }
     // What was sent to it on a channel is nothing to the next instance.
     world_drop_channel(actor, NULL);
 }

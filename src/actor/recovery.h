@@ -27,6 +27,8 @@ uint64_t world_position(const struct world *world);
 // Position of the last event that was taken in and the hash that it names as its parent; false
 // before the first one. What tells whether a log is the one that a saved world was made from.
 bool world_last(const struct world *world, uint64_t *position, uint8_t parent[SHA256_BYTES]);
+// Forgets all actors, but not how far the log was read: when all have ended.
+void world_forget(struct world *world);
 // Actors that were running.
 uint64_t world_count(const struct world *world);
 

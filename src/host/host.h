@@ -77,6 +77,10 @@ void host_instance_ended(struct actor *actor);
 // seed and the numbers of programs.
 bool host_hibernated(struct actor *actor);
 
+// An actor_came_back_fn: makes its HTTP servers again, and delivers the end of what is gone
+// (recover.c).
+void host_came_back(struct actor *actor, const struct actor_remains *remains);
+
 // ---- for the files of the room
 // -------------------------------------------------------------------
 

@@ -148,6 +148,18 @@ static enum status check_config(const struct value *config, struct error *error)
     return OK;
 }
 
+static struct web_server *new_server(struct actor *self, uint64_t id) {
+    struct web_server *server = xcalloc(1, sizeof *server);
+    atomic_init(&server->references, 1);
+    pthread_mutex_init(&server->lock, NULL);
+    server->id = id;
+    server->actor = actor_ref(self);
+    server->instance = actor_instance_number(self);
+    server->loop = host_services(self)->loop;
+    server->limits = limits_of(self);
+    return server;
+}
+
 // config: record{port, host, tls-config}
 static enum status create(struct actor *self, const struct value *config, uint64_t *id,
                           struct error *error) {
@@ -165,23 +177,38 @@ static enum status create(struct actor *self, const struct value *config, uint64
         return status;
     }
     const struct value *fields = config->items;
-    struct web_server *server = xcalloc(1, sizeof *server);
-    atomic_init(&server->references, 1);
-    pthread_mutex_init(&server->lock, NULL);
-    server->id = ++web->next_server;
-    server->actor = actor_ref(self);
-    server->instance = actor_instance_number(self);
-    server->loop = host_services(self)->loop;
+    struct web_server *server = new_server(self, ++web->next_server);
     server->port = fields[0].which == 1 ? (uint16_t)fields[0].items->bits : 0;
     server->host = fields[1].which == 1 ? text_copy(fields[1].items) : xstrdup("127.0.0.1");
     if (fields[2].which == 1) {
         server->certificate = text_copy(&fields[2].items->items[0]);
         server->key = text_copy(&fields[2].items->items[1]);
     }
-    server->limits = limits_of(self);
     web->servers[slot] = server;
     *id = server->id;
     return OK;
+}
+
+struct web_server *web_restore_server(struct actor *self, uint64_t id,
+                                      const struct web_address *address) {
+    struct web *web = web_of(self);
+    uint32_t slot = 0;
+    while (slot < WEB_SERVERS_MOST && web->servers[slot] != NULL) {
+        slot++;
+    }
+    if (slot == WEB_SERVERS_MOST) {
+        return NULL;
+    }
+    struct web_server *server = new_server(self, id);
+    server->port = address->port;
+    server->host = address->host.size > 0 ? xstrndup(address->host.data, address->host.size)
+                                          : xstrdup("127.0.0.1");
+    if (address->certificate.size > 0) {
+        server->certificate = xstrndup(address->certificate.data, address->certificate.size);
+        server->key = xstrndup(address->key.data, address->key.size);
+    }
+    web->servers[slot] = server;
+    return server;
 }
 
 static bool answer_id(struct component_call *call, enum status status, uint64_t id,
@@ -231,6 +258,7 @@ struct server_job {
     struct http_common *common;
     const struct manifest *manifest;  // the actor's, which the server refers to
     bool may_read_anywhere;           // the paths are under folders that the actor may read
+    void (*restored)(struct web_server *server, enum status status, const struct error *error);
     struct io_tls *tls;
     // results
     uint16_t port;
@@ -266,6 +294,16 @@ static void stopped(void *context) {
     web_server_unref(context);
 }
 
+// Nobody waits for a server that is made again.
+static void finish_job(struct server_job *job) {
+    if (job->restored == NULL) {
+        actor_job_done(&job->job);
+        return;
+    }
+    job->restored(job->server, job->job.status, &job->job.error);
+    actor_job_unref(&job->job);
+}
+
 static void listen_now(struct server_job *job) {
     struct web_server *server = job->server;
     struct http_server_config config = {.common = job->common,
@@ -288,7 +326,7 @@ static void listen_now(struct server_job *job) {
             error_context(&job->job.error, "Failed to start server");
         }
     }
-    actor_job_done(&job->job);
+    finish_job(job);
 }
 
 static enum status read_pem(const struct server_job *job, const char *path, struct bytes **out,
@@ -367,6 +405,18 @@ static enum status start(struct actor *self, struct web_server *server, struct e
     server->bound_port = status == OK ? job->port : 0;
     actor_job_unref(&job->job);
     return status;
+}
+
+void web_restore_start(struct actor *self, struct web_server *server, uint16_t port,
+                       void (*restored)(struct web_server *server, enum status status,
+                                        const struct error *error)) {
+    server->port = port;
+    server->is_started = true;
+    server->bound_port = port;
+    struct server_job *job = new_job(self, server, run_start, begin_job);
+    job->may_read_anywhere = may_read_pem(self, server);
+    job->restored = restored;
+    begin_job(&job->job);
 }
 
 static enum status stop(struct actor *self, struct web_server *server, struct error *error) {

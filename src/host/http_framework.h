@@ -77,6 +77,25 @@ struct web *web_of(struct actor *self);
 struct web_server *web_find_server(struct actor *self, uint64_t id, struct error *error);
 bool web_has_handler(struct actor *self, uint64_t id, struct error *error);
 
+// ---- after a restart of the node (recover.c), before the actor runs
+
+// Texts are borrowed; empty: as a guest that gave none.
+struct web_address {
+    uint16_t port;
+    struct slice host, certificate, key;
+};
+// The server that had this id, not started. NULL: there are too many.
+struct web_server *web_restore_server(struct actor *self, uint64_t id,
+                                      const struct web_address *address);
+// Starts it on the port that it had. `restored` is called once, on the loop, with what came of it;
+// meanwhile, and if it failed, the actor takes it for running.
+void web_restore_start(struct actor *self, struct web_server *server, uint16_t port,
+                       void (*restored)(struct web_server *server, enum status status,
+                                        const struct error *error));
+// Enables WebSocket on a path.
+enum status web_restore_socket(struct actor *self, struct web_server *server, struct slice pattern,
+                               const struct websocket_route *route, struct error *error) MUST_CHECK;
+
 // An http_server_config.request; `context` is the web_server.
 void web_on_request(void *context, struct http_exchange *exchange);
 

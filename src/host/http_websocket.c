@@ -127,12 +127,17 @@ static enum status enable(struct actor *self, const struct value *args, struct e
                             (int)(pattern.size < 200 ? pattern.size : 200),
                             (const char *)pattern.data);
     }
+    return web_restore_socket(self, server, pattern, &route, error);
+}
+
+enum status web_restore_socket(struct actor *self, struct web_server *server, struct slice pattern,
+                               const struct websocket_route *route, struct error *error) {
     struct websockets *of = websockets_of(self);
     pthread_mutex_lock(&server->lock);
     if (server->sockets.of == NULL) {
         server->sockets.of = websockets_ref(of);
     }
-    status = add_path(&server->sockets, pattern, &route, error);
+    enum status status = add_path(&server->sockets, pattern, route, error);
     pthread_mutex_unlock(&server->lock);
     return status;
 }

@@ -71,6 +71,10 @@ struct websockets *websockets_of(struct actor *self) {
     return state->websockets;
 }
 
+void websockets_count_from(struct websockets *sockets, uint32_t number) {
+    sockets->next_id = number;
+}
+
 struct websockets *websockets_ref(struct websockets *sockets) {
     atomic_fetch_add_explicit(&sockets->references, 1, memory_order_relaxed);
     return sockets;

@@ -28,6 +28,8 @@ struct websocket_route {
 struct websockets *websockets_of(struct actor *self);
 // The instance is gone: its connections are closed (1001), its own servers stop. On its worker.
 void websockets_end(struct websockets *sockets);  // takes it; NULL is fine
+// Connections get numbers above this one: those below were given before the node was restarted.
+void websockets_count_from(struct websockets *sockets, uint32_t number);
 struct websockets *websockets_ref(struct websockets *sockets);
 void websockets_unref(struct websockets *sockets);  // NULL is fine
 // Whether the instance is gone. On the loop.

@@ -49,6 +49,7 @@ struct node {
     struct actor_system *actors;
     struct actor_recovered recovered;
     struct node_rebuilder rebuilder;
+    struct node_recovery *recovery;
 };
 
 static enum status home_folder(const char *variable, const char *beneath_home, char **out,
@@ -358,6 +359,7 @@ static enum status open_parts(struct node *node, const struct node_config *confi
                                       .instance_ended = host_instance_ended,
                                       .hibernated = host_hibernated,
                                       .instance_memory_bytes = instance_memory(config),
+                                      .came_back = host_came_back,
                                       .host = &node->services,
                                       .keep = node->services.store != NULL ? keep : NULL,
                                       .fetch = node->services.store != NULL ? fetch : NULL,
@@ -381,7 +383,8 @@ static enum status open_parts(struct node *node, const struct node_config *confi
         status = actor_system_new(&actors, &node->actors, error);
     }
     if (status == OK && folder != NULL) {
-        status = node_recover(node->log, node->actors, config->no_recover, &node->recovered, error);
+        status = node_recover(node->log, node->actors, folder, config->no_recover, &node->recovered,
+                              &node->recovery, error);
     }
     return status;
 }
@@ -427,6 +430,7 @@ enum status node_close(struct node *node, struct error *error) {
         io_http_client_stop(node->services.http_client);
         actor_system_stop(node->actors);
     }
+    node_recovery_stop(node->recovery, true);
     if (node->services.http_client != NULL) {
         io_http_client_free(node->services.http_client);
     }

@@ -3,7 +3,11 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
+import socket
+import urllib.error
+import urllib.request
 
 import harness
 from harness import ERROR, OK, USAGE, check
@@ -187,6 +191,108 @@ def test_a_component_that_is_gone(t):
     check("1 are missing" in run.err, "others are not held up", run)
     os.rename(os.path.join(t.folder, "saved"), place)
     again(t, "a", "state").expect(OK, out=["kept"])
+
+
+def curl(port, path):
+    """Gives the status and the body; waits until somebody listens."""
+    def ask():
+        try:
+            with urllib.request.urlopen("http://127.0.0.1:%d%s" % (port, path), timeout=10) as got:
+                return got.status, got.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, ""
+        except OSError:
+            return None
+    found = []
+    harness.wait_until(lambda: found.append(ask()) or found[-1], limit=30, what="an answer")
+    return found[-1]
+
+
+def web(t):
+    """An actor with a server, killed. Gives the port."""
+    shutil.copy(harness.guest("web/web.wasm"), os.path.join(t.folder, "web.wasm"))
+    script = ["create 0", "route GET /hello", "route GET /count", "route GET /show", "unroute 3",
+              "middleware /count", "start"]
+    blocks = "".join('\n[[handler]]\ntype = "%s"\n' % name
+                     for name in ("runtime", "message-server", "http-framework", "timing"))
+    manifest = t.manifest("web.wasm", "initial_state = %s%s" % (
+        json.dumps(json.dumps(";".join(script))), blocks))
+    live = t.start("run", manifest, "--id", "web")
+    port = int(live.wait_line("port ").split("port ")[1].split()[0])
+    check(curl(port, "/hello") == (200, "Hello, world!"), "it serves")
+    # A send from outside is acknowledged when all before it is in the log: here the request was.
+    harness.wait_until(lambda: "http-handlers.handle-request" in types(t, "web"), what="the record")
+    live.kill()
+    return port
+
+
+def test_servers_with_their_routes(t):
+    port = web(t)
+    live = t.start("run", "--data", t.data)
+    check(curl(port, "/hello") == (200, "Hello, world!"), "the port and the route")
+    check(curl(port, "/count")[0] == 200, "another one")
+    check(curl(port, "/show")[0] == 404, "one that was removed stays away")
+    live.kill()
+    live = t.start("run", "--data", t.data)
+    check(curl(port, "/hello")[0] == 200, "and again")
+    live.signal(signal.SIGINT)
+    live.wait().expect(harness.SIGINT_EXIT)
+    found = types(t, "web")
+    check("init" not in found[found.index("resumed"):], "init is not called again", found)
+    t.run("chain", "verify").expect(OK)
+
+
+def test_a_port_that_somebody_else_has(t):
+    port = web(t)
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        live = t.start("run", "--data", t.data)
+        live.wait_line("cannot be brought back on port %d" % port)
+        harness.wait_until(lambda: "lost" in [e["type"] for e in t.events("node")], what="the event")
+        live.kill()
+
+
+def test_programs_that_ended_with_the_node(t):
+    shutil.copy(harness.guest("processes/processes.wasm"), os.path.join(t.folder, "processes.wasm"))
+    blocks = "".join('\n[[handler]]\ntype = "%s"\n' % name for name in
+                     ("runtime", "message-server"))
+    manifest = t.manifest("processes.wasm", blocks + '\n[[handler]]\ntype = "process"\n'
+                          'allowed_programs = ["sleep"]\n')
+    live = t.start("run", manifest, "--id", "p", "--request", "\x1f".join(["spawn", "", "sleep", "1000"]))
+    live.wait_line("1", stream="out")
+    harness.wait_until(lambda: any(e["type"] == "handle-request" and e["data"]["6"][0] == 0
+                                   for e in t.events("p")), what="the record")
+    live.kill()
+    live = t.start("run", "--data", t.data)
+    harness.wait_until(lambda: "handle-exit" in types(t, "p"), what="its end")
+    live.kill()
+    end = [event for event in t.events("p") if event["type"] == "handle-exit"]
+    check([event["data"]["3"] for event in end] == [[1, -9]], "killed", end)
+
+
+def test_a_snapshot_is_a_shortcut_and_no_more(t):
+    world = os.path.join(t.data, "world")
+    manifest = t.probe()
+    t.run("run", manifest, "--id", "old", "--until-idle").expect(OK)
+    check(os.path.exists(world), "it is left behind by a stop in good order")
+    with open(world, "rb") as file:
+        content = file.read()
+    killed(t, manifest, "--id", "a", *requests("set-state kept"))
+    for bad in (content, b"", content[:-1], content[:30] + b"x" + content[31:], None):
+        copy = t.copy_data()
+        if bad is None:
+            os.unlink(os.path.join(copy, "world"))
+        else:
+            with open(os.path.join(copy, "world"), "wb") as file:
+                file.write(bad)
+        run = t.run("run", "--data", copy, "--id", "a", "--request", "state", "--until-idle")
+        run.expect(OK, out=["kept"], err="1 came back")
+    other = os.path.join(t.folder, "other")
+    t.run("run", manifest, "--id", "x", "--data", other, "--until-idle").expect(OK)
+    shutil.copy(os.path.join(other, "world"), world)
+    again(t, "a", "state").expect(OK, out=["kept"], err="1 came back")
 
 
 def test_the_id_of_the_node_is_nobody_elses(t):
