@@ -6,10 +6,13 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import urllib.error
 import urllib.request
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "soak"))
 import harness
+import storm
 from harness import ERROR, OK, USAGE, check
 
 
@@ -293,6 +296,10 @@ def test_a_snapshot_is_a_shortcut_and_no_more(t):
     t.run("run", manifest, "--id", "x", "--data", other, "--until-idle").expect(OK)
     shutil.copy(os.path.join(other, "world"), world)
     again(t, "a", "state").expect(OK, out=["kept"], err="1 came back")
+
+
+def test_a_short_kill_storm(t):
+    storm.storm(t, kills=20, seed=int.from_bytes(os.urandom(4), "little"), most_s=0.8)
 
 
 def test_the_id_of_the_node_is_nobody_elses(t):
