@@ -91,7 +91,7 @@ static const struct field top_fields[] = {
      .kind = FIELD_CHOICE,
      TOP(recover),
      .choices = {"resume", "init", "replay"},
-     .about = "How the actor comes back when the node restarts."},
+     .about = "How the actor comes back when the node was killed ([recovery.md](recovery.md))."},
     {.key = "restart",
      .kind = FIELD_CHOICE,
      TOP(restart),
