@@ -178,6 +178,11 @@ bool is_durable(const struct actor_system *system, uint64_t position);
 enum status wait_until_durable(struct actor_system *system, uint64_t position,
                                struct error *error) MUST_CHECK;
 
+// ---- quota.c -----------------------------------------------------------------------------------
+
+// An event that ends at this position of the log was appended: the chain may be long enough.
+void quota_count(struct actor *actor, uint64_t end);
+
 // ---- optimise.c --------------------------------------------------------------------------------
 
 // Has a component, which has quick code, compiled by the optimising compiler as well, some time.
@@ -473,6 +478,7 @@ struct actor {
     // `sync` actor that its state depends on. Grows; by the owner, or under the lock while the
     // owner waits. Relaxed: whoever reads it was told of what it is about with an order of its own.
     _Atomic uint64_t depends;
+    uint64_t chain_bytes;  // owner; length of its chain, if that is limited
     _Atomic uint32_t references;
     _Atomic uint32_t control;
     _Atomic uint32_t status;

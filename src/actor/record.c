@@ -353,6 +353,7 @@ static bool append(struct actor *actor, const char *type, struct slice data) {
     if (actor->program->manifest->durability == MANIFEST_SYNC) {
         actor_depend(actor, end);
     }
+    quota_count(actor, end);
     return true;
 }
 

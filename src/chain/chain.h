@@ -23,7 +23,8 @@
 enum {
     CHAIN_ID_MOST_BYTES = 128,
     CHAIN_NONCE_BYTES = 16,
-    CHAIN_DATA_MOST_BYTES = 128 << 20,  // of one event
+    CHAIN_FRAME_BYTES = 24 + SHA256_BYTES,  // that an event takes in the log beside its own bytes
+    CHAIN_DATA_MOST_BYTES = 128 << 20,      // of one event
 };
 
 struct chain_log;

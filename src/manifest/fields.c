@@ -268,12 +268,12 @@ static const struct field limits_fields[] = {
      .kind = FIELD_NUMBER,
      TOP(limits.chain_bytes),
      RANGE(0, INT64_MAX),
-     .about = "Length of the chain on disk; 0 means no limit."},
+     .about = "Length of the chain in the log at which the actor is stopped; 0 means no limit."},
     {.key = "on_full",
      .kind = FIELD_CHOICE,
      TOP(limits.on_full),
      .choices = {"stop", "prune"},
-     .about = "What happens at `chain_bytes`: the actor stops, or its oldest events go."},
+     .about = "What happens at `chain_bytes`; only `stop` is available yet."},
 };
 const struct section section_limits = SECTION("limits", limits_fields);
 

@@ -112,6 +112,11 @@ enum status manifest_check_available(const struct manifest *manifest, struct err
                              manifest_handler_name(handler->type));
         }
     }
+    if (manifest->limits.chain_bytes != 0 && manifest->limits.on_full == MANIFEST_FULL_PRUNE) {
+        return error_set(error, ERR_UNSUPPORTED,
+                         "%s: limits.on_full: \"prune\" is not available yet; use \"stop\"",
+                         manifest->file);
+    }
     return OK;
 }
 

@@ -227,15 +227,16 @@ static inline void fault_settle_names(struct fault_disk *disk, uint32_t of_1000)
 
 // ---- the table ---------------------------------------------------------------------------------
 
-// Every call begins with this: an errno value when it is to fail. Holds the lock until fault_end.
-static inline int fault_begin(struct fault_disk *disk, uint32_t of_1000, int reason) {
+// Every call begins with this: an errno value when it is to fail, by `chance` of 1000 (NULL: never)
+// or because the disk is dead. Holds the lock until fault_end.
+static inline int fault_begin(struct fault_disk *disk, const uint32_t *chance, int reason) {
     (void)pthread_mutex_lock(&disk->lock);
     disk->calls++;
     disk->is_dead |= disk->die_after != 0 && disk->calls > disk->die_after;
     if (disk->is_dead) {
         return EIO;
     }
-    return fault_chance(disk, of_1000) ? reason : 0;
+    return chance != NULL && fault_chance(disk, *chance) ? reason : 0;
 }
 
 static inline int fault_end(struct fault_disk *disk, int result) {
@@ -245,7 +246,7 @@ static inline int fault_end(struct fault_disk *disk, int result) {
 
 static inline int fault_create(void *context, const char *path) {
     struct fault_disk *disk = context;
-    int reason = fault_begin(disk, disk->write_errors, EIO);
+    int reason = fault_begin(disk, &disk->write_errors, EIO);
     if (reason == 0 && disk->is_full) {
         reason = ENOSPC;
     }
@@ -263,7 +264,7 @@ static inline int fault_create(void *context, const char *path) {
 
 static inline int fault_open(void *context, const char *path) {
     struct fault_disk *disk = context;
-    int reason = fault_begin(disk, 0, 0);
+    int reason = fault_begin(disk, NULL, 0);
     int file = reason == 0 ? chain_disk_system()->open(NULL, path) : -reason;
     if (file >= 0) {
         disk->open[file] = fault_find(disk, fault_base(path));
@@ -282,7 +283,8 @@ static inline void fault_close(void *context, int file) {
 static inline ssize_t fault_write(void *context, int file, const void *data, size_t size,
                                   uint64_t offset) {
     struct fault_disk *disk = context;
-    int reason = fault_begin(disk, disk->write_errors, fault_random(disk) % 2 == 0 ? EIO : ENOSPC);
+    int reason = fault_begin(disk, &disk->write_errors, EIO);
+    reason = reason != 0 && !disk->is_dead && fault_random(disk) % 2 == 0 ? ENOSPC : reason;
     if (reason != 0) {
         return fault_end(disk, -reason);
     }
@@ -306,21 +308,21 @@ static inline int fault_length(struct fault_disk *disk, int file, uint64_t size)
 
 static inline int fault_reserve(void *context, int file, uint64_t size) {
     struct fault_disk *disk = context;
-    int reason = fault_begin(disk, disk->room_errors, ENOSPC);
+    int reason = fault_begin(disk, &disk->room_errors, ENOSPC);
     reason = reason == 0 && disk->is_full ? ENOSPC : reason;
     return fault_end(disk, reason != 0 ? reason : fault_length(disk, file, size));
 }
 
 static inline int fault_trim(void *context, int file, uint64_t size) {
     struct fault_disk *disk = context;
-    int reason = fault_begin(disk, disk->write_errors, EIO);
+    int reason = fault_begin(disk, &disk->write_errors, EIO);
     return fault_end(disk, reason != 0 ? reason : fault_length(disk, file, size));
 }
 
 static inline int fault_sync(void *context, int file, bool is_whole) {
     struct fault_disk *disk = context;
     (void)is_whole;
-    int reason = fault_begin(disk, disk->sync_errors, EIO);
+    int reason = fault_begin(disk, &disk->sync_errors, EIO);
     struct fault_file *synced = disk->open[file];
     if (reason == 0) {
         fault_settle(disk, synced, 1000);
@@ -337,7 +339,7 @@ static inline int fault_sync(void *context, int file, bool is_whole) {
 
 static inline int fault_rename_call(void *context, const char *from, const char *to) {
     struct fault_disk *disk = context;
-    int reason = fault_begin(disk, disk->write_errors, EIO);
+    int reason = fault_begin(disk, &disk->write_errors, EIO);
     if (reason == 0) {
         REQUIRE(rename(from, to) == 0);
         fault_rename(disk, fault_base(to), fault_find(disk, fault_base(from)), fault_base(from));
@@ -347,7 +349,7 @@ static inline int fault_rename_call(void *context, const char *from, const char 
 
 static inline int fault_remove(void *context, const char *path) {
     struct fault_disk *disk = context;
-    int reason = fault_begin(disk, 0, 0);
+    int reason = fault_begin(disk, NULL, 0);
     if (reason == 0 && fault_find(disk, fault_base(path)) == NULL) {
         reason = ENOENT;
     }
@@ -361,7 +363,7 @@ static inline int fault_remove(void *context, const char *path) {
 static inline int fault_sync_folder(void *context, const char *path) {
     struct fault_disk *disk = context;
     (void)path;
-    int reason = fault_begin(disk, disk->sync_errors, EIO);
+    int reason = fault_begin(disk, &disk->sync_errors, EIO);
     if (reason == 0) {
         fault_settle_names(disk, 1000);
     }

@@ -59,6 +59,7 @@ static enum status try_open(struct history *history, struct error *error) {
                                       .buffer_bytes = history->buffer_bytes,
                                       .pending_most_bytes = 32 << 10,
                                       .is_inline = true,
+                                      .with_catalogue = history->seed % 2 == 0,
                                       .disk = &history->disk->table,
                                       .env = &history->env};
     return chain_log_open(&config, &history->log, error);

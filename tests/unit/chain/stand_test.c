@@ -143,7 +143,9 @@ TEST(what_reads_back_differently_after_a_failed_sync_ends_the_log) {
     struct error error = {0};
     uint64_t position = append_events(stage.log, &stage.head, stage.nonce, 20, 100);
     REQUIRE_OK(chain_wait(stage.log, position, CHAIN_SYNCED, &error), error);
+    (void)pthread_mutex_lock(&stage.disk->lock);
     stage.disk->drops_pages = true;
+    (void)pthread_mutex_unlock(&stage.disk->lock);
     set_faults(stage.disk, 1000, 0, false);
     position = append_events(stage.log, &stage.head, stage.nonce, 20, 100);
     wait_until_it_stands(stage.log, 1);
@@ -186,7 +188,9 @@ static void *append_many(void *argument) {
 TEST(appenders_do_not_notice_a_disk_that_fails_now_and_then) {
     struct stage stage;
     set_up(&stage, "now-and-then");
+    (void)pthread_mutex_lock(&stage.disk->lock);
     stage.disk->short_writes = 200;
+    (void)pthread_mutex_unlock(&stage.disk->lock);
     set_faults(stage.disk, 10, 5, false);
     pthread_t threads[APPENDERS];
     struct appender appenders[APPENDERS];
