@@ -15,19 +15,6 @@ static void hold_syncs(struct chain_log *log, bool is_held) {
     (void)pthread_mutex_unlock(&log->lock);
 }
 
-static uint64_t events(struct world *world) {
-    struct chain_stats stats;
-    chain_log_stats(world->log, &stats);
-    return stats.events;
-}
-
-static void wait_for_count(struct world *world, uint64_t count) {
-    while (events(world) < count) {
-        struct timespec pause = {.tv_nsec = 500000};
-        nanosleep(&pause, NULL);
-    }
-}
-
 // A request from outside, on a thread of its own.
 struct asker {
     struct world world;  // its own text
@@ -64,10 +51,9 @@ TEST(a_reply_waits_for_the_disk_and_no_other_actor_does) {
     struct world world = {0};
     open_three(&world);
     hold_syncs(world.log, true);
-    uint64_t before = events(&world);
     struct asker asker;
     begin_asking(&asker, &world, "s", "echo one");
-    wait_for_count(&world, before + 1);
+    wait_for_events(&world, "s", "handle-request", "one", 1);
     for (int i = 0; i < 20; i++) {
         EXPECT_U64(ask(&world, "a", "echo %d", i), OK);
     }
@@ -83,19 +69,18 @@ TEST(what_depends_on_a_sync_actor_waits_too_at_the_edge_only) {
     struct world world = {0};
     open_three(&world);
     hold_syncs(world.log, true);
-    uint64_t before = events(&world);
     // a asks s and has its answer at once: a's second leg is recorded while nothing is synced.
     struct asker asker;
     begin_asking(&asker, &world, "a", "request s echo two");
-    wait_for_count(&world, before + 3);
+    wait_for_events(&world, "a", "handle-request", "two", 2);
     EXPECT(!atomic_load(&asker.is_done));
     // b hears of it by a message; from then on its answers wait as well.
     EXPECT_U64(ask(&world, "b", "echo not yet"), OK);
     tell(&world, "a", "send b log hello");
-    wait_for_count(&world, before + 6);
+    wait_for_events(&world, "b", "handle-send", "hello", 1);
     struct asker second;
     begin_asking(&second, &world, "b", "echo three");
-    wait_for_count(&world, before + 7);
+    wait_for_events(&world, "b", "handle-request", "three", 1);
     EXPECT(!atomic_load(&asker.is_done) && !atomic_load(&second.is_done));
     hold_syncs(world.log, false);
     REQUIRE(pthread_join(asker.thread, NULL) == 0 && pthread_join(second.thread, NULL) == 0);
@@ -138,10 +123,9 @@ TEST(work_outside_begins_when_what_led_to_it_is_on_disk) {
     struct error error = {0};
     REQUIRE_OK(chain_wait(world.log, 1, CHAIN_SYNCED, &error), error);
     hold_syncs(world.log, true);
-    uint64_t before = events(&world);
-    tell(&world, "s", "log something");
-    tell(&world, "a", "log something");
-    wait_for_count(&world, before + 2);
+    // Not from outside, who would have to wait for the disk.
+    tell(&world, "a", "send s log something");
+    wait_for_events(&world, "s", "handle-send", "something", 1);
     struct probe_job held = {0};
     struct probe_job free_one = {0};
     settle(&world);
@@ -177,9 +161,8 @@ TEST(work_outside_does_not_begin_when_the_log_has_failed) {
     struct world world = {0};
     open_three(&world);
     hold_syncs(world.log, true);
-    uint64_t before = events(&world);
-    tell(&world, "s", "log something");
-    wait_for_count(&world, before + 1);
+    tell(&world, "a", "send s log something");
+    wait_for_events(&world, "s", "handle-send", "something", 1);
     settle(&world);
     struct probe_job held = {0};
     hand_over(&world, &held, "s");
