@@ -56,6 +56,23 @@ static enum status take_frame(struct chain_log *log, const struct frame *frame,
     return OK;
 }
 
+// The damage that the scan met, with the chain whose next event it is, if number and place of the
+// damaged frame agree on one.
+static enum status damage_of(struct chain_log *log, struct error *error) {
+    struct damage *damage = &log->scan.damage;
+    uint32_t number = damage->frame.actor;
+    if (damage->has_frame && number != 0 && number <= log->actor_count) {
+        const struct chain_actor *actor = log->actors[number - 1];
+        uint64_t last = atomic_load_explicit(&actor->last_position, memory_order_relaxed);
+        size_t size = strlen(damage->reason);
+        if (damage->frame.previous == last) {
+            (void)snprintf(damage->reason + size, sizeof damage->reason - size,
+                           ", in an event of chain '%s'", actor->id);
+        }
+    }
+    return scan_damage_error(&log->scan, error);
+}
+
 enum status log_follow(struct chain_log *log, struct error *error) {
     struct scan *scan = &log->scan;
     for (;;) {
@@ -70,7 +87,7 @@ enum status log_follow(struct chain_log *log, struct error *error) {
             (void)pthread_mutex_unlock(&log->lock);
         }
         if (result == SCAN_DAMAGED) {
-            return scan_damage_error(scan, error);
+            return damage_of(log, error);
         }
         if (result == SCAN_FAILED) {
             return error->code;

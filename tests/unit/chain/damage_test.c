@@ -206,6 +206,12 @@ TEST(a_flip_in_an_event_names_actor_sequence_segment_and_offset) {
             EXPECT_U64(verdict.seq, seen_b);
             EXPECT_U64(verdict.offset, at);
             EXPECT(verdict.reason[0] != '\0');
+            // Opening says whose it is where the frame's number and link are not what was flipped.
+            struct error error = {0};
+            EXPECT(k % 8 != 0 || try_open(folder, true, &error) == ERR_DAMAGED);
+            if (k % 8 == 0 && k >= 24) {
+                EXPECT_CONTAINS(error.message, "in an event of chain 'b'");
+            }
         }
         seen_b += is_event_of_b ? 1 : 0;
         at += 24 + header[1];
