@@ -509,7 +509,7 @@ TEST(a_group_restarts_while_its_parent_waits) {
     EXPECT_U64(world_close(&world), OK);
 }
 
-enum { MANY = 2000 };
+enum { MANY = 10000 };
 
 // The whole of it is a matter of the number of children, not of its square.
 TEST(many_siblings_are_restarted_in_order) {
