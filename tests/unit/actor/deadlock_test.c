@@ -137,6 +137,7 @@ static void try_circle(struct world *world, const enum edge *edges, size_t count
     }
     buf_clear(&commands);
     describe(&circle, 0, &commands);
+    settle(world);  // an answer may come before its message has given its room back
     EXPECT(ask_for(world, first, 15000, buf_text(&commands)) == ERR_GUEST);
     struct buf names = {0};
     buf_format(&names, "waiting would never end: %s", last);
