@@ -16,20 +16,25 @@ static void must(enum status status, const struct error *error) {
 
 typedef void (*event_fn)(void *context, const char *id, const struct chain_event *event);
 
-static void each_event(struct world *world, const char *id, event_fn visit, void *context) {
-    struct error error = {0};
+static enum status visit_events(struct world *world, const char *id, event_fn visit, void *context,
+                                struct error *error) {
     struct chain_reader *reader = NULL;
-    must(chain_reader_open(world->log, id, 0, &reader, &error), &error);
-    for (;;) {
+    enum status status = chain_reader_open(world->log, id, 0, &reader, error);
+    bool more = true;
+    while (status == OK && more) {
         struct chain_event event;
-        bool more = false;
-        must(chain_reader_next(reader, &event, &more, &error), &error);
-        if (!more) {
-            break;
+        status = chain_reader_next(reader, &event, &more, error);
+        if (status == OK && more) {
+            visit(context, id, &event);
         }
-        visit(context, id, &event);
     }
     chain_reader_close(reader);
+    return status;
+}
+
+static void each_event(struct world *world, const char *id, event_fn visit, void *context) {
+    struct error error = {0};
+    must(visit_events(world, id, visit, context, &error), &error);
 }
 
 struct ids {
@@ -329,6 +334,7 @@ struct past {
             uint64_t position;
         } * events;
         uint64_t count, capacity;
+        bool is_unknown;  // the disk had lost what was written and not synced
     } * chains;
     uint64_t synced;
 };
@@ -353,7 +359,11 @@ struct past *past_of(struct world *world) {
     past->ids = all_ids(world);
     past->chains = xcalloc(past->ids.count + 1, sizeof *past->chains);
     for (uint64_t i = 0; i < past->ids.count; i++) {
-        each_event(world, past->ids.items[i], note_past, &past->chains[i]);
+        struct error error = {0};
+        enum status status =
+            visit_events(world, past->ids.items[i], note_past, &past->chains[i], &error);
+        past->chains[i].is_unknown = status == ERR_DAMAGED && stats.is_standing;
+        must(past->chains[i].is_unknown ? OK : status, &error);
     }
     return past;
 }
@@ -388,12 +398,15 @@ void check_survivors(struct world *world, struct past *past) {
     for (uint64_t i = 0; i < ids.count; i++) {
         uint64_t at = find_past(past, ids.items[i]);
         struct surviving surviving = {.past = &past->chains[at]};
-        each_event(world, ids.items[i], check_survivor, &surviving);
+        if (!surviving.past->is_unknown) {
+            each_event(world, ids.items[i], check_survivor, &surviving);
+        }
         left[at] = surviving.count;
     }
     for (uint64_t i = 0; i < past->ids.count; i++) {
         const struct past_chain *chain = &past->chains[i];
-        if (left[i] < chain->count && chain->events[left[i]].position < past->synced) {
+        if (!chain->is_unknown && left[i] < chain->count &&
+            chain->events[left[i]].position < past->synced) {
             fatal("event %llu of actor %s was synced, and is lost", (unsigned long long)left[i],
                   past->ids.items[i]);
         }
