@@ -134,6 +134,10 @@ static bool set_log_level(void) {
     return false;
 }
 
+static bool asks_for_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
@@ -152,7 +156,7 @@ int main(int argc, char **argv) {
         return EXIT_USAGE;
     }
     const char *word = argv[1];
-    if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+    if (strcmp(word, "help") == 0 || asks_for_help(word) || (argc > 2 && asks_for_help(argv[2]))) {
         fputs(help, stdout);
         return EXIT_GOOD;
     }

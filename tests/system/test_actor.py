@@ -15,6 +15,8 @@ def test_version_and_help(t):
     version = t.run("--version").expect(OK)
     check(version.out.startswith("theater "), "the version line names the program", version)
     text = t.run("help").expect(OK).out
+    for asking in (["--help"], ["help", "run"], ["run", "--help"], ["chain", "-h"]):
+        check(t.run(*asking).expect(OK).out == text, "help", asking)
     for command in ("run", "chain", "inspect"):
         check(command in text, "help mentions " + command, text)
 
