@@ -9,7 +9,8 @@
 #include "manifest/paths.h"
 
 const char *actor_id(const struct actor *self) {
-    return self->head.id;
+    // Not the chain's: others may find an actor before its chain is open.
+    return (const char *)self->id->data;
 }
 
 const struct manifest *actor_manifest(const struct actor *self) {

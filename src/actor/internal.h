@@ -438,9 +438,8 @@ struct actor {
     struct actor_system *system;
     struct program *program;
     struct authority *authority;
-    struct bytes *id;
+    struct bytes *id;  // with a NUL behind it: bytes_copy_text
     struct chain_head head;
-    char *bare_id;  // without a log: what head.id points to
     // NULL in ACTOR_RUNNING: it hibernates, and the instance is made again before the next turn.
     struct component_instance *instance;
     // Made and freed by the owner; others look at it while there is a turn (turn_end).

@@ -124,7 +124,7 @@ static void actor_init(struct actor *actor, struct actor_system *system, struct 
 // Finds or begins the chain of the chosen id.
 static enum status open_chain(struct actor *actor, const char *id, struct error *error) {
     if (actor->system->config.log == NULL) {
-        actor->head.id = actor->bare_id = xstrdup(id);
+        actor->head.id = actor_id(actor);
         return OK;
     }
     bool found = false;
@@ -217,7 +217,7 @@ enum status actor_create(struct actor_system *system, struct actor *parent, stru
     }
     struct actor *actor = xcalloc(1, sizeof *actor);
     actor_init(actor, system, program, state);
-    actor->id = bytes_copy(slice_text(id));
+    actor->id = bytes_copy_text(id);
     enum status status = OK;
     system_lock(system);
     if (parent != NULL &&

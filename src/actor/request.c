@@ -153,7 +153,7 @@ static bool is_permitted(const struct actor *self, const struct actor *target) {
         .parent = self->parent == target,
         .child = target->parent == self,
         .sibling = self->parent != NULL && self->parent == target->parent && self != target,
-        .id = target->head.id,
+        .id = actor_id(target),
     };
     return permissions_allow_target(permissions, &relation);
 }

@@ -760,7 +760,7 @@ enum status rerun_new(const struct rerun_config *config, struct rerun **out, str
     struct actor *actor = &rerun->actor;
     actor->system = &rerun->system;
     (void)snprintf(rerun->id, sizeof rerun->id, "%s", config->id);
-    actor->id = bytes_copy(slice_text(rerun->id));
+    actor->id = bytes_copy_text(rerun->id);
     actor->head.id = rerun->id;
     actor->turn = &rerun->turn;
     rerun->turn.actor = actor;

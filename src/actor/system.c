@@ -64,7 +64,6 @@ static void actor_free(struct actor *actor, bool has_workers) {
     assert(actor->instance == NULL && actor->resting == NULL && actor->counted_bytes == 0);
     bytes_unref(actor->state);
     bytes_unref(actor->initial_state);
-    free(actor->bare_id);
     bytes_unref(actor->exit_data);
     bytes_unref(actor->start_error);
     restart_release(actor);
@@ -340,7 +339,7 @@ static enum status start_program(struct actor_system *system, struct program *pr
     if (status != OK) {
         return status;
     }
-    memcpy(id, actor->head.id, strlen(actor->head.id) + 1);
+    memcpy(id, actor_id(actor), actor->id->size + 1);
     struct outside_wait wait;
     outside_init(&wait, system);
     system_lock(system);

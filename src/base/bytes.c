@@ -98,6 +98,14 @@ struct bytes *bytes_copy(struct slice source) {
     return bytes;
 }
 
+struct bytes *bytes_copy_text(const char *source) {
+    size_t size = strlen(source);
+    struct bytes *bytes = bytes_new(size + 1);
+    memcpy(bytes->data, source, size + 1);
+    bytes->size = size;
+    return bytes;
+}
+
 struct bytes *bytes_ref(struct bytes *bytes) {
     if (bytes != NULL) {
         // Relaxed: the caller holds a reference already, so the object cannot go away meanwhile.

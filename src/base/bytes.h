@@ -47,6 +47,8 @@ struct bytes {
 struct bytes *bytes_new(size_t size);
 // Gives a copy of `source`, with one reference.
 struct bytes *bytes_copy(struct slice source);
+// The same for a text; a NUL stands behind the content, so that `data` is a text, too.
+struct bytes *bytes_copy_text(const char *source);
 // Any thread; `bytes` may be NULL (then NULL is returned). Gives one more reference.
 struct bytes *bytes_ref(struct bytes *bytes);
 // Any thread; takes one reference; `bytes` may be NULL. The last one frees.
