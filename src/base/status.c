@@ -84,8 +84,10 @@ enum status error_set_os(struct error *error, int os_error, const char *format, 
 }
 
 void error_clear(struct error *error) {
-    error->code = OK;
-    error->message[0] = '\0';
+    if (error != NULL) {
+        error->code = OK;
+        error->message[0] = '\0';
+    }
 }
 
 void fatal(const char *format, ...) {

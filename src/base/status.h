@@ -63,7 +63,7 @@ enum status error_context(struct error *error, const char *format, ...) PRINTF_L
 enum status error_set_os(struct error *error, int os_error, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-// Makes it "no error" again.
+// Makes it "no error" again. NULL: nothing.
 void error_clear(struct error *error);
 
 // Ends the process with a report on stderr: a bug of ours, or memory that cannot be had.
