@@ -336,7 +336,9 @@ static void restore_outside(struct actor *actor, const struct world_actor *from)
     free(gone);
 }
 
-static void let_go(struct effort *effort, const bool *has_mail) {
+// Until then nobody takes a step, so what came in meanwhile, from those before and from outside,
+// has woken nobody.
+static void let_go(struct effort *effort) {
     for (size_t i = 0; i < effort->count; i++) {
         struct actor *actor = effort->all[i].actor;
         if (actor != NULL) {
@@ -353,7 +355,7 @@ static void let_go(struct effort *effort, const bool *has_mail) {
         if (is_due) {
             // So that the system is not idle before; there is nothing else in it.
             actor_control(actor, CONTROL_CHILD);
-        } else if (has_mail[i]) {
+        } else {
             sched_wake(&actor->task);
         }
         actor_unref(actor);
@@ -374,7 +376,6 @@ enum status actor_system_recover(struct actor_system *system, struct world *worl
         }
         out->actors += effort.all[i].actor != NULL;
     }
-    bool *has_mail = xcalloc(effort.count + 1, sizeof *has_mail);
     for (size_t i = 0; i < effort.count; i++) {
         if (effort.all[i].actor != NULL) {
             uint64_t count = recover_mailbox(effort.all[i].actor, effort.all[i].from, effort.at);
@@ -382,11 +383,9 @@ enum status actor_system_recover(struct actor_system *system, struct world *worl
             if (system->config.came_back != NULL && effort.all[i].from->phase == WORLD_RUNNING) {
                 restore_outside(effort.all[i].actor, effort.all[i].from);
             }
-            has_mail[i] = atomic_load(&effort.all[i].actor->inbox) != NULL;
         }
     }
-    let_go(&effort, has_mail);
-    free(has_mail);
+    let_go(&effort);
     release_programs(&effort);
     chain_at_close(effort.at);
     free(effort.all);

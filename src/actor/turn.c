@@ -704,8 +704,9 @@ static bool run_step(struct actor *actor) {
         turn_resume(turn);
         return true;
     }
-    if (actor->recovery != NULL && recovery_step(actor)) {
-        return true;
+    if (actor->recovery != NULL) {
+        // Whatever it is woken for comes behind that.
+        return recovery_step(actor);
     }
     if (lifecycle_step(actor)) {
         return true;

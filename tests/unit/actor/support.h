@@ -28,7 +28,9 @@ struct world {
     bool is_loud;                          // runtime.log goes to stderr too
     const char *secrets_folder;            // NULL: plain values are not kept
     const struct manifest_scheme *scheme;  // NULL: none
-    struct store *store;                   // keeps large values, and closed by who made it
+    struct store *store;                   // keeps contents, and closed by who made it
+    const char *log_folder;                // NULL: a new one
+    actor_came_back_fn came_back;          // NULL: none
     // Instead of the store.
     enum status (*keep_value)(void *context, struct slice content, const uint8_t hash[SHA256_BYTES],
                               struct error *error);
@@ -58,6 +60,16 @@ static inline enum status keep_in_store(void *context, struct slice content,
     return store_keep_value(context, content, hash, error);
 }
 
+static inline enum status keep_for_good(void *context, struct slice content,
+                                        const uint8_t hash[SHA256_BYTES], struct error *error) {
+    return store_keep(context, content, hash, error);
+}
+
+static inline enum status fetch_from_store(void *context, const uint8_t hash[SHA256_BYTES],
+                                           struct bytes **out, struct error *error) {
+    return store_read(context, hash, 1 << 24, out, error);
+}
+
 static inline enum status sync_store(void *context, struct error *error) {
     return store_sync(context, error);
 }
@@ -71,7 +83,8 @@ static inline void world_open(struct world *world) {
     REQUIRE_OK(file_write_atomic(path, bytes_slice(component), 0600, &error), error);
     free(path);
     bytes_unref(component);
-    struct chain_log_config log_config = {.folder = test_folder(),
+    world->log_folder = world->log_folder != NULL ? world->log_folder : test_folder();
+    struct chain_log_config log_config = {.folder = world->log_folder,
                                           .pending_most_bytes = world->pending_most_bytes,
                                           .env = env_system()};
     if (world->store != NULL) {
@@ -99,6 +112,9 @@ static inline void world_open(struct world *world) {
                                   .compiler = world->compiler,
                                   .instance_memory_bytes = world->instance_memory_bytes,
                                   .resolve = world->resolve != NULL ? world->resolve : host_resolve,
+                                  .came_back = world->came_back,
+                                  .keep = world->store != NULL ? keep_for_good : NULL,
+                                  .fetch = world->store != NULL ? fetch_from_store : NULL,
                                   .keep_value = world->keep_value,
                                   .keep_context = world->store,
                                   .quiet = !world->is_loud};
