@@ -120,6 +120,14 @@ static enum status fold_one(void *context, const struct chain_event *event, stru
     return is_ending ? ERR_STOPPING : world_fold(recovery->world, event, error);
 }
 
+// A snapshot never knows more than the log has after a power loss: else the next node would write
+// other events to where it says that the last one stands.
+static enum status wait_for_disk(const struct node_recovery *recovery, struct error *error) {
+    struct chain_stats stats;
+    chain_log_stats(recovery->log, &stats);
+    return chain_wait(recovery->log, stats.bytes, CHAIN_SYNCED, error);
+}
+
 static void *follow(void *argument) {
     struct node_recovery *recovery = argument;
     struct sched_param none = {0};
@@ -134,9 +142,11 @@ static void *follow(void *argument) {
         enum status status = chain_visit_from(recovery->log, world_position(recovery->world),
                                               fold_one, recovery, &error);
         is_good = status == OK;
-        if (status == OK) {
+        if (status == OK && wait_for_disk(recovery, &error) == OK) {
             save(recovery, recovery->world);
             saved = world_position(recovery->world);
+        } else if (status == OK) {
+            log_line(LOG_WARNING, "no snapshot was made: %s", error.message);
         } else if (status != ERR_STOPPING) {
             log_line(LOG_WARNING, "no further snapshots are made: %s", error.message);
         }
@@ -163,7 +173,7 @@ static void save_end(const struct node_recovery *recovery) {
     uint8_t parent[SHA256_BYTES];
     chain_log_stats(recovery->log, &stats);
     uint64_t from = stats.bytes > LAST_MOST_BYTES ? stats.bytes - LAST_MOST_BYTES : 0;
-    if (stats.bytes > 0 && chain_wait(recovery->log, stats.bytes, CHAIN_WRITTEN, &error) == OK &&
+    if (stats.bytes > 0 && wait_for_disk(recovery, &error) == OK &&
         chain_visit_from(recovery->log, from, world_fold, world, &error) == OK &&
         world_last(world, &position, parent)) {
         world_forget(world);
@@ -232,9 +242,9 @@ enum status node_recover(struct chain_log *log, struct actor_system *actors, con
     } else if (status == OK && !is_left) {
         status = actor_system_recover(actors, world, out, error);
         report(out);
-        recovery->is_everything_back = out->missing == 0;
     }
-    recovery->is_everything_back = recovery->is_everything_back || count == 0;
+    // After an error nobody knows who is not back.
+    recovery->is_everything_back = status == OK && (count == 0 || (!is_left && out->missing == 0));
     world_free(world);
     start_thread(recovery);
     *keeps = recovery;
