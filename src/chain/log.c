@@ -220,7 +220,8 @@ struct place {
     uint8_t *hash;      // for the first frame's hash; others follow
 };
 
-// Room for `size` bytes in an empty buffer that is too small for them.
+// Room for `size` bytes, one event, in an empty buffer that is too small for them; writer_swap
+// takes it back.
 static void grow_buffer(struct log_buffer *buffer, uint64_t size) {
     assert(buffer->used == BATCH_FRAME_BYTES);
     buffer->capacity = BATCH_FRAME_BYTES + size;

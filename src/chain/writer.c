@@ -85,6 +85,11 @@ void writer_swap(struct chain_log *log) {
     assert(log->full == NULL);
     struct log_buffer *taken = log->active;
     struct log_buffer *fresh = taken == &log->buffers[0] ? &log->buffers[1] : &log->buffers[0];
+    if (fresh->capacity > log->buffer_bytes) {  // grew for one large event
+        // Small ones in all that room would be more than `hashes` holds.
+        fresh->capacity = log->buffer_bytes;
+        fresh->data = xrealloc(fresh->data, fresh->capacity);
+    }
     fresh->used = BATCH_FRAME_BYTES;
     fresh->frames = 0;
     // Relaxed: appenders come to it under the lock.

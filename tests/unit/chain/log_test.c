@@ -139,6 +139,21 @@ TEST(an_event_larger_than_buffers_and_segments_fits) {
     close_log(log);
 }
 
+TEST(many_small_events_follow_a_large_one) {
+    const char *folder = fresh_folder("small-after-large");
+    struct chain_log_config config = {
+        .folder = folder, .segment_bytes = 4096, .no_sync = true, .is_inline = true};
+    struct chain_log *log = open_log(config);
+    uint8_t nonce[CHAIN_NONCE_BYTES];
+    struct chain_head head = open_head(log, "a", nonce);
+    (void)append_events(log, &head, nonce, 1, 10);
+    (void)append_events(log, &head, nonce, 2, 400000);
+    (void)append_events(log, &head, nonce, 4000, 10);
+    EXPECT_U64(read_chain(log, "a", 0), 4003);
+    close_log(log);
+    expect_good(folder, 4003, 1);
+}
+
 // ---- threads -----------------------------------------------------------------------------------
 
 enum { THREADS = 4, EVENTS_PER_THREAD = 2000 };
