@@ -237,11 +237,20 @@ enum status packs_open(int folder, bool read_only, bool no_sync, struct packs **
     return OK;
 }
 
-// Gives the file its index, if it has anything new.
-static int complete(const struct packs *packs, struct pack *pack) {
+// Gives the file its index. Nothing is lost without one, on a full disk say: it only saves the next
+// opening from reading the contents.
+static void complete(const struct packs *packs, struct pack *pack) {
     assert(pack->writers == 0);
     int code = pack_write_index(pack->file, pack->size, &pack->entries, &pack->size);
-    return code == 0 && !packs->no_sync && fdatasync(pack->file) != 0 ? errno : code;
+    if (code == 0 && !packs->no_sync && fdatasync(pack->file) != 0) {
+        code = errno;
+    }
+    if (code != 0) {
+        struct error error = {0};
+        (void)error_set_os(&error, code, "store: pack %u has no index; the next opening makes it",
+                           pack->number);
+        log_line(LOG_WARNING, "%s", error.message);
+    }
 }
 
 static void pack_free(struct pack *pack) {
@@ -258,9 +267,8 @@ void packs_close(struct packs *packs) {
     while (packs->full != NULL) {
         struct pack *pack = packs->full;
         packs->full = pack->next;
-        if (packs->failure == 0 && complete(packs, pack) != 0) {
-            log_line(LOG_WARNING, "store: pack %u has no index; it is made by the next opening",
-                     pack->number);
+        if (packs->failure == 0) {
+            complete(packs, pack);
         }
         pack_free(pack);
     }
@@ -437,10 +445,9 @@ static int sync_pack(struct packs *packs, struct pack *pack) {
 
 // With `lock` held, given back for a while: completes the files that are full and not written to
 // any more.
-static int complete_full(struct packs *packs) {
-    int code = 0;
+static void complete_full(struct packs *packs) {
     struct pack **link = &packs->full;
-    while (*link != NULL && code == 0) {
+    while (*link != NULL) {
         struct pack *pack = *link;
         if (pack->writers > 0 || pack->is_dirty) {
             link = &pack->next;
@@ -448,13 +455,12 @@ static int complete_full(struct packs *packs) {
         }
         *link = pack->next;
         (void)pthread_mutex_unlock(&packs->lock);
-        code = complete(packs, pack);
+        complete(packs, pack);
         pack_free(pack);
         (void)pthread_mutex_lock(&packs->lock);
         // Others may have put theirs before it.
         link = &packs->full;
     }
-    return code;
 }
 
 enum status packs_sync(struct packs *packs, struct error *error) {
@@ -472,7 +478,7 @@ enum status packs_sync(struct packs *packs, struct error *error) {
         code = sync_pack(packs, pack);
     }
     if (code == 0) {
-        code = complete_full(packs);
+        complete_full(packs);
     }
     if (code == 0 && is_folder_dirty && !packs->no_sync) {
         (void)pthread_mutex_unlock(&packs->lock);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -312,6 +313,55 @@ TEST(a_value_that_was_being_written_hides_none_behind_it) {
     struct store *store = open_store(folder, false);
     for (uint32_t i = 0; i < 10; i++) {
         EXPECT_U64(read_back(store, i, 5000), i == 4 ? ERR_NOT_FOUND : OK);
+    }
+    store_close(store);
+}
+
+enum { FILLING = 135, FILLING_BYTES = 500000 };  // that many fill a pack
+
+// In a child, because the ignored signal stays. The exit code says what was wrong.
+static int fill_where_no_index_fits(const char *folder) {
+    struct store *store = open_store(folder, false);
+    for (uint32_t i = 0; i < FILLING; i++) {
+        keep(store, i, FILLING_BYTES);
+    }
+    struct rlimit limit;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0) {
+        return 2;
+    }
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = (rlim_t)pack_bytes(folder, 1);
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) {
+        return 3;
+    }
+    log_set_level(LOG_ERROR);
+    keep(store, FILLING, 5000);
+    if (pack_bytes(folder, 2) == 0 || store_sync(store, NULL) != OK) {
+        return 4;
+    }
+    keep(store, FILLING + 1, 5000);
+    limit.rlim_cur = before;
+    bool is_good = setrlimit(RLIMIT_FSIZE, &limit) == 0 && store_sync(store, NULL) == OK &&
+                   read_back(store, 0, FILLING_BYTES) == OK;
+    store_close(store);
+    return is_good ? 0 : 5;
+}
+
+TEST(a_pack_that_gets_no_index_for_lack_of_room_fails_no_sync) {
+    const char *folder = fresh_folder();
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        _exit(fill_where_no_index_fits(folder));
+    }
+    int state = 0;
+    REQUIRE(waitpid(child, &state, 0) == child);
+    EXPECT(WIFEXITED(state));
+    EXPECT_U64(WEXITSTATUS(state), 0);
+    struct store *store = open_store(folder, false);
+    for (uint32_t i = 0; i < FILLING + 2; i++) {
+        EXPECT_U64(read_back(store, i, i < FILLING ? FILLING_BYTES : 5000), OK);
     }
     store_close(store);
 }
