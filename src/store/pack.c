@@ -27,6 +27,8 @@
 enum {
     NAME_BYTES = 32,
     SMALL_MOST_BYTES = 65536,  // written with the lock held
+    // Files at the end that a crash may have left without an index, all others have theirs.
+    UNFINISHED_MOST = 16,
 };
 #define PACK_BYTES ((uint64_t)64 << 20)  // from here on a new file is begun
 
@@ -120,8 +122,8 @@ static enum status repair(const struct packs *packs, int file, uint32_t number,
 }
 
 // Learns what is in the file `number`. *is_clean: it may be appended to.
-static enum status learn(struct packs *packs, uint32_t number, struct pack_entries *entries,
-                         bool *is_clean, struct error *error) {
+static enum status learn(struct packs *packs, uint32_t number, bool is_walked,
+                         struct pack_entries *entries, bool *is_clean, struct error *error) {
     int file = open_file(packs, number, packs->read_only ? O_RDONLY : O_RDWR);
     if (file < 0) {
         return error_set_os(error, errno, "pack %u of the store cannot be opened", number);
@@ -130,7 +132,7 @@ static enum status learn(struct packs *packs, uint32_t number, struct pack_entri
     enum status status = OK;
     struct stat info;
     packs->last_bytes = fstat(file, &info) == 0 ? (uint64_t)info.st_size : 0;
-    *is_clean = pack_read_index(file, entries);
+    *is_clean = pack_read_index(file, is_walked, entries);
     if (!*is_clean) {
         status = repair(packs, file, number, entries, is_clean, error);
     }
@@ -193,7 +195,8 @@ static enum status learn_all(struct packs *packs, struct error *error) {
         struct pack_entries entries = {0};
         bool is_clean = false;
         struct error problem = {0};
-        status = learn(packs, numbers[i], &entries, &is_clean, &problem);
+        bool is_walked = count - i <= UNFINISHED_MOST;
+        status = learn(packs, numbers[i], is_walked, &entries, &is_clean, &problem);
         if (status == ERR_DAMAGED) {
             // The rest can be read; store_verify says what is wrong too.
             log_line(LOG_ERROR, "store: %s; what it holds is missing", problem.message);
@@ -296,7 +299,7 @@ static int continue_last(struct packs *packs, struct pack *pack) {
         return errno;
     }
     pack->size = (uint64_t)info.st_size;
-    return pack_read_index(pack->file, &pack->entries) ? 0 : EIO;
+    return pack_read_index(pack->file, true, &pack->entries) ? 0 : EIO;
 }
 
 // The same for a new file.
@@ -576,7 +579,7 @@ static enum status entries_of(struct packs *packs, uint32_t number, struct pack_
     enum status status = OK;
     uint64_t end = 0;
     bool is_clean = false;
-    if (!pack_read_index(file, entries)) {
+    if (!pack_read_index(file, true, entries)) {
         status = pack_scan(file, number, false, entries, &end, &is_clean, error);
     }
     close(file);

@@ -207,7 +207,17 @@ static bool take_index(struct slice data, uint64_t offset, struct pack_entries *
     return true;
 }
 
-bool pack_read_index(int file, struct pack_entries *entries) {
+// Whether `offset` lies within a record, as far as headers can be read.
+static bool is_within_record(int file, uint64_t offset, uint64_t size) {
+    struct record record;
+    uint64_t at = PACK_START;
+    while (at < offset && read_header(file, at, size, &record)) {
+        at += PACK_RECORD_BYTES + record.bytes;
+    }
+    return at > offset;
+}
+
+bool pack_read_index(int file, bool is_walked, struct pack_entries *entries) {
     uint64_t size = 0;
     uint8_t trailer[TRAILER_BYTES];
     struct record record;
@@ -219,7 +229,8 @@ bool pack_read_index(int file, struct pack_entries *entries) {
     uint64_t offset = get_u64(trailer);
     if (!read_header(file, offset, size, &record) || record.kind != KIND_INDEX ||
         offset + PACK_RECORD_BYTES + record.bytes != size || record.bytes < TRAILER_BYTES ||
-        (record.bytes - TRAILER_BYTES) % INDEX_ENTRY_BYTES != 0) {
+        (record.bytes - TRAILER_BYTES) % INDEX_ENTRY_BYTES != 0 ||
+        (is_walked && is_within_record(file, offset, size))) {
         return false;
     }
     struct bytes *data = read_data(file, offset, &record);

@@ -59,8 +59,9 @@ void pack_content_header(uint8_t out[PACK_RECORD_BYTES], struct slice content,
 int pack_write_index(int file, uint64_t offset, const struct pack_entries *entries, uint64_t *end);
 
 // Adds the contents of a file that ends with an index; false when it does not, or not with an
-// intact one, and then adds nothing.
-bool pack_read_index(int file, struct pack_entries *entries);
+// intact one, and then adds nothing. What a crash left without an index may end with a content that
+// was made to look like one: with `is_walked` that is found out, by reading the headers before it.
+bool pack_read_index(int file, bool is_walked, struct pack_entries *entries);
 // Adds the contents, by the records themselves. `is_checked`: only those whose data has its hash.
 // Gives the offset behind the last record; *is_clean: that is the end of the file, and nothing was
 // left out. Error: the file cannot be read, or is no pack of this number.

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "store/pack_file.h"
 #include "store/store.h"
 #include "test.h"
 
@@ -268,8 +269,8 @@ TEST(a_killed_process_loses_no_value) {
     store_close(store);
 }
 
-// A pack of ten values, without an index.
-static const char *unfinished_pack(void) {
+// A pack of ten values, without an index; with `last`, which may be empty, behind them.
+static const char *unfinished_pack_with(struct slice last) {
     const char *folder = fresh_folder();
     pid_t child = fork();
     REQUIRE(child >= 0);
@@ -278,12 +279,49 @@ static const char *unfinished_pack(void) {
         for (uint32_t i = 0; i < 10; i++) {
             keep(store, i, 5000);
         }
+        uint8_t hash[SHA256_BYTES];
+        sha256(last, hash);
+        if (last.size > 0) {
+            (void)!store_keep_value(store, last, hash, NULL);
+        }
         (void)kill(getpid(), SIGKILL);
     }
     int how = 0;
     REQUIRE(waitpid(child, &how, 0) == child && WIFSIGNALED(how));
+    return folder;
+}
+
+static const char *unfinished_pack(void) {
+    const char *folder = unfinished_pack_with(slice_of(NULL, 0));
     EXPECT_U64(pack_bytes(folder, 1), 16 + 10 * 5048);
     return folder;
+}
+
+TEST(a_value_that_looks_like_an_index_is_none) {
+    enum { FILLER = 200 };
+    // Where the value's end would be an index, an empty one.
+    uint64_t offset = 16 + 10 * 5048 + PACK_RECORD_BYTES + FILLER;
+    struct pack_entries none = {0};
+    uint64_t end = 0;
+    uint8_t value[FILLER + 1000] = {0};
+    FILE *file = tmpfile();
+    REQUIRE(file != NULL && pack_write_index(fileno(file), offset, &none, &end) == 0);
+    size_t size = FILLER + (size_t)(end - offset);
+    REQUIRE(size <= sizeof value && pread(fileno(file), value + FILLER, size - FILLER,
+                                          (off_t)offset) == (ssize_t)(size - FILLER));
+    (void)fclose(file);
+    log_set_level(LOG_ERROR);
+    const char *folder = unfinished_pack_with(slice_of(value, size));
+    for (int opening = 0; opening < 2; opening++) {
+        struct store *store = open_store(folder, opening == 1);
+        uint8_t hash[SHA256_BYTES];
+        sha256(slice_of(value, size), hash);
+        EXPECT(store_holds(store, hash));
+        for (uint32_t i = 0; i < 10; i++) {
+            EXPECT_U64(read_back(store, i, 5000), OK);
+        }
+        store_close(store);
+    }
 }
 
 TEST(what_a_power_loss_left_half_is_left_out) {
