@@ -10,11 +10,11 @@
 #include "manifest/manifest.h"
 #include "node/node.h"
 #include "replay/replay.h"
-#include "store/content.h"
+#include "store/store.h"
 
 struct fork_command {
     struct chain_command *chains;
-    struct content_folder *contents;
+    struct store *store;
     struct chain_log *log;  // for appending
     struct chain_reader *reader;
     char *id;
@@ -29,7 +29,7 @@ static enum status next_event(void *context, struct chain_event *event, bool *mo
 static enum status read_content(void *context, const uint8_t hash[SHA256_BYTES],
                                 uint64_t limit_bytes, struct bytes **out, struct error *error) {
     struct fork_command *command = context;
-    return content_get(command->contents, hash, limit_bytes, out, error);
+    return store_read(command->store, hash, limit_bytes, out, error);
 }
 
 // Opens what is read, which ends before the log is opened for appending.
@@ -47,12 +47,11 @@ static enum status find_parent(struct fork_command *command, const char *name, b
 }
 
 static enum status open_log(struct fork_command *command, bool is_imported, struct error *error) {
-    struct chain_log_config config = {.folder = command->chains->log_folder, .env = env_system()};
-    char *path = file_join(command->chains->data, "store");
-    enum status status = content_open(path, true, true, &command->contents, error);
-    free(path);
+    const char *folder = command->chains->data;
+    struct store_config config = {.data_folder = folder, .env = env_system()};
+    enum status status = store_open(&config, &command->store, error);
     if (status == OK) {
-        status = chain_log_open(&config, &command->log, error);
+        status = node_open_log(folder, command->store, &command->log, error);
     }
     struct chain_log *parent = is_imported ? command->chains->imported : command->log;
     return status == OK ? chain_reader_open(parent, command->id, 0, &command->reader, error)
@@ -121,11 +120,11 @@ int cli_chain_fork(struct chain_command *chains, const char *name) {
     if (command.reader != NULL) {
         chain_reader_close(command.reader);
     }
-    if (command.contents != NULL) {
-        content_close(command.contents);
-    }
     enum status closed = chain_log_close(command.log, status == OK ? &error : NULL);
     status = status == OK ? closed : status;
+    if (command.store != NULL) {
+        store_close(command.store);
+    }
     if (lock >= 0) {
         close(lock);
     }

@@ -168,29 +168,35 @@ static bool has_contents(void *context, struct slice data) {
     return actor_event_needs(data, find_content, context, NULL) != ERR_NOT_FOUND;
 }
 
-static enum status open_log(struct node *node, const char *folder, struct error *error) {
+enum status node_open_log(const char *folder, struct store *store, struct chain_log **out,
+                          struct error *error) {
     char *path = file_join(folder, "log");
     struct chain_log_config config = {.folder = path,
                                       .with_catalogue = true,
                                       .env = env_system(),
                                       .before_sync = sync_contents,
-                                      .before_sync_context = node->services.store,
+                                      .before_sync_context = store,
                                       .is_whole = has_contents,
-                                      .is_whole_context = node->services.store};
+                                      .is_whole_context = store};
+    enum status status = chain_log_open(&config, out, error);
+    free(path);
+    return status;
+}
+
+static enum status open_log(struct node *node, const char *folder, struct error *error) {
     struct error cause = {0};
-    enum status status = chain_log_open(&config, &node->log, &cause);
+    enum status status = node_open_log(folder, node->services.store, &node->log, &cause);
     if (status == ERR_DAMAGED) {
         (void)error_set(
             error, status,
             "the log is damaged; nothing was changed, and no node starts on it. %s. "
             "'theater chain verify --data %s' tells what is damaged, 'theater chain show "
-            "ACTOR --data %s' shows what is still readable; put back a copy of %s, or "
+            "ACTOR --data %s' shows what is still readable; put back a copy of %s/log, or "
             "start on another data folder",
-            cause.message, folder, folder, path);
+            cause.message, folder, folder, folder);
     } else if (status != OK) {
         (void)error_set(error, status, "%s", cause.message);
     }
-    free(path);
     if (status == OK) {
         struct chain_signer_config signer = {.log = node->log,
                                              .key = signing_key,

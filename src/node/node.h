@@ -38,6 +38,12 @@ enum status node_code_folder(char **out, struct error *error) MUST_CHECK;
 // Takes the lock of a data folder that exists, for a command that must be alone with it; close the
 // file to give it back. ERR_BUSY names the process that holds it.
 enum status node_lock_folder(const char *folder, int *lock, struct error *error) MUST_CHECK;
+// Opens the log of a data folder to append to it, whose lock the caller has. What its events name
+// lies in `store`, which is open to be written and is closed after the log: events whose contents
+// did not reach the disk are cut from the end, and none is synced before its contents are.
+struct store;
+enum status node_open_log(const char *folder, struct store *store, struct chain_log **out,
+                          struct error *error) MUST_CHECK;
 // Removes the contents of the data folder's store that neither a label nor a chain refers to
 // (`is_trial`: counts them only). Takes the lock meanwhile. ERR_DAMAGED, with nothing removed, when
 // the log cannot be read to its end.

@@ -211,6 +211,25 @@ def test_a_fork_of_a_large_state_refers_to_it(t):
     check(replay(t, name, "--until", "0").expect(OK).out.count("state: ") == 1, "its state")
 
 
+def test_a_fork_leaves_out_what_a_power_loss_left_without_its_content(t):
+    manifest = t.probe()
+    t.requests(manifest, "echo x").expect(OK)
+    first = len(t.events("a"))
+    live = t.start("run", manifest, "--id", "a", "--request", "grow-state 9000")
+    harness.wait_until(lambda: any("29285" in json.dumps(event) for event in t.events("a")))
+    live.kill()
+    before = t.events("a")
+    lost = next(event["seq"] for event in before if "29285" in json.dumps(event))
+    packs = os.path.join(t.data, "store", "packs")
+    for name in os.listdir(packs):
+        open(os.path.join(packs, name), "w").close()
+    t.run("chain", "fork", "a", "--at", "1", "--id", "b").expect(OK, err="did not reach the disk")
+    after = t.events("a")
+    check(first <= len(after) <= lost and after == before[:len(after)], "the rest is gone", before)
+    t.run("chain", "verify").expect(OK)
+    t.run("run", "--data", t.data, "--id", "b", "--request", "echo x", "--until-idle").expect(OK, out=["x"])
+
+
 def test_an_imported_chain_can_be_replayed_and_forked(t):
     t.requests(t.probe(), "set-state " + 5000 * "x", "set-state two").expect(OK)
     t.run("chain", "export", "a", "-o", "a.chain").expect(OK)
