@@ -465,7 +465,6 @@ struct actor {
     uint64_t spawn_due_ns;  // when all children begun so far fit limits.spawns_per_second
     bool has_backoff;       // its timer is armed, and holds a token
     bool is_resumed;        // its chain existed before this run
-    bool is_restart_asked;  // the parent waits for the new instance
     bool is_init_watched;   // the init in progress has waited: stop_timer bounds it
     bool is_stopping;       // owner; the stop has begun
     bool wants_shutdown;    // runtime.shutdown was called

@@ -531,7 +531,6 @@ static void started_badly(struct actor *actor, enum status status, const char *r
 
 void lifecycle_started(struct actor *actor, enum status status, const char *reason) {
     bool is_overdue = atomic_load(&actor->is_init_overdue);
-    actor->is_restart_asked = false;
     init_is_over(actor);
     if (status == OK) {
         started_well(actor);
@@ -739,7 +738,6 @@ static void restart_now(struct actor *actor) {
     begin_anew(actor, "the actor was restarted");
     lifecycle_set_state(actor, bytes_ref(actor->initial_state));
     atomic_store(&actor->status, ACTOR_RESTARTING);
-    actor->is_restart_asked = true;
     if (!record_reason(actor, "restarted", "restart-child")) {
         lifecycle_started(actor, ERR_IO, cannot_record);
         return;
@@ -790,16 +788,25 @@ static bool go_down(struct actor *actor) {
 // ---- at a turn boundary
 // ----------------------------------------------------------------------------
 
+// Whether it holds a notice that the parent has to take first. A restart that the parent waits for
+// cannot wait for the parent.
+static bool waits_for_parent(struct actor *actor) {
+    if (!atomic_load_explicit(&actor->is_holding, memory_order_acquire)) {
+        return false;
+    }
+    system_lock(actor->system);
+    bool waits = actor->held != NULL && list_is_empty(&actor->starters);
+    system_unlock(actor->system);
+    return waits;
+}
+
 // Whether an instance can be made now; if not, the actor is woken when it may be.
 static bool may_start(struct actor *actor) {
     // The last instance's children stop first: the new one may want their ids.
     if (!actor->is_first_start && has_children(actor)) {
         return false;
     }
-    // A restart that the parent waits for cannot wait for the parent.
-    bool is_held =
-        !actor->is_restart_asked && atomic_load_explicit(&actor->is_holding, memory_order_acquire);
-    return !is_held && !gate_log_is_shut(actor) && turn_reserve(actor);
+    return !waits_for_parent(actor) && !gate_log_is_shut(actor) && turn_reserve(actor);
 }
 
 // Whether it is its turn: a member of a group waits for the others. For its leader the group waits.

@@ -293,7 +293,7 @@ static void tell_to_start(struct restart_group *group, struct actor *member) {
     set_part(member, RESTART_STARTING);
     group->current = member;
     actor_control(member, CONTROL_START);
-    if (member->held != NULL) {
+    if (member->held != NULL && list_is_empty(&member->starters)) {
         // It waits for its parent to take a notice, which may wait for another member.
         wait_break_cycle(member, member->parent);
     }

@@ -422,6 +422,34 @@ TEST(restart_child_ends_the_back_off_of_the_whole_group) {
     EXPECT_U64(world_close(&world), OK);
 }
 
+TEST(restart_child_does_so_for_one_that_waits_to_be_heard_too) {
+    struct world world = {0};
+    world_open(&world);
+    write_manifest(&world, "p.toml", "[supervision]\n" FOR_ALL SLOWLY, "mailbox_messages = 4\n");
+    write_manifest(&world, "a.toml", "id = \"a\"\n" PERMANENT, "");
+    write_manifest(&world, "b.toml", "id = \"b\"\n" PERMANENT, "");
+    start(&world, "p.toml", "p");
+    EXPECT_U64(ask(&world, "p", "spawn a.toml"), OK);
+    EXPECT_U64(ask(&world, "p", "spawn b.toml"), OK);
+    tell(&world, "a", "trap");
+    settle(&world);
+    park(&world, "p");
+    tell(&world, "p", "restart a");
+    // Four errors fill what the parent may have of them, and it holds the news of the crash.
+    for (int i = 0; i < 4; i++) {
+        tell(&world, "a", "err");
+    }
+    tell(&world, "a", "trap");
+    wait_for_events(&world, "b", "restarted", NULL, 2);
+    unpark(&world);
+    wait_for_events(&world, "p", "handle-child-error", NULL, 6);
+    settle(&world);
+    EXPECT_U64(count_events(&world, "p", NULL, "waiting would never end"), 0);
+    EXPECT_U64(ask(&world, "a", "echo here"), OK);
+    EXPECT_U64(ask(&world, "b", "echo here"), OK);
+    EXPECT_U64(world_close(&world), OK);
+}
+
 TEST(the_one_that_began_it_is_stopped_during_the_back_off) {
     struct world world = {0};
     open_family(&world, "", FOR_ALL SLOWLY, four);
