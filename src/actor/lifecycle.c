@@ -188,6 +188,7 @@ static void unregister(struct actor *actor) {
     tree_remove(actor);
     map_remove(&system->actors, bytes_slice(actor->id));
     atomic_store(&actor->status, ACTOR_STOPPED);
+    completion_fail_all(&actor->stoppers, OK, NULL);
     completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor could not be made");
     bool has_token = atomic_exchange(&actor->control, 0) != 0;
     if (parent != NULL && atomic_load(&parent->stop_requested)) {

@@ -2,6 +2,7 @@
 // Ends that come from elsewhere: a stop from outside, an init that lasts too long; and what a
 // parent hears about the kind of an error.
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "starter.h"
 
@@ -122,6 +123,42 @@ TEST(several_may_stop_the_same_actor_at_once) {
         EXPECT_U64(ask(&world, "p", "children"), OK);
         EXPECT_TEXT(world.text, "");
     }
+    EXPECT_U64(world_close(&world), OK);
+}
+
+struct stop_loop {
+    struct world *world;
+    _Atomic bool ends;
+};
+
+static void *stop_again_and_again(void *argument) {
+    struct stop_loop *loop = argument;
+    enum status status = OK;
+    while (!atomic_load(&loop->ends) && (status == OK || status == ERR_NOT_FOUND)) {
+        status = actor_stop_from_outside(loop->world->system, "x", NULL, NULL);
+    }
+    return NULL;
+}
+
+// The id is taken for as long as it takes to find that the chain is somebody else's.
+TEST(an_actor_that_comes_to_nothing_leaves_nobody_waiting_for_its_end) {
+    struct world world = {0};
+    open_parent(&world, "");
+    write_manifest(&world, "x.toml", "id = \"x\"\n", "");
+    start(&world, "x.toml", "x");
+    EXPECT_U64(stop(&world, "x", NULL), OK);
+    struct stop_loop loop = {.world = &world};
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, stop_again_and_again, &loop) == 0);
+    for (int i = 0; i < 300; i++) {
+        EXPECT_U64(ask(&world, "p", "spawn x.toml"), ERR_GUEST);
+        EXPECT_CONTAINS(world.text, "belongs to another actor's history");
+    }
+    atomic_store(&loop.ends, true);
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 20;
+    REQUIRE(pthread_timedjoin_np(thread, NULL, &until) == 0);
     EXPECT_U64(world_close(&world), OK);
 }
 
