@@ -217,6 +217,7 @@ static void rebuild(struct actor *actor) {
     if (status == OK) {
         component_instance_rebind(instance, linked, actor);
         actor->instance = instance;
+        (void)lifecycle_live(actor);  // as whoever makes an instance does
         // Relaxed: nobody else has the actor yet. Its chain says already what was refused then.
         atomic_store_explicit(&actor->budget.was_refused, false, memory_order_relaxed);
     } else {

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -61,6 +62,18 @@ def test_state_id_and_chain_go_on(t):
     check(len(back) == 1 and back[0]["11"] == "resume", "and in which way", back)
     t.run("chain", "verify").expect(OK)
     t.run("replay", "a").expect(OK)
+
+
+def test_an_instance_that_was_made_again_can_be_stopped_in_its_turn(t):
+    killed(t, t.probe('recover = "replay"'), "--id", "a", *requests("set-state one"))
+    live = t.start("run", "--data", t.data, "--id", "a", "--send", "sleep 600000")
+    while "timing.sleep" not in str(t.events("a")):
+        time.sleep(0.05)
+    live.signal(signal.SIGINT)
+    live.wait().sane()
+    back = [event["data"]["11"] for event in t.events("a") if event["type"] == "resumed"]
+    check(back == ["replay"], "its instance was made again", back)
+    check(types(t, "a")[-1] == "shutdown", "its last event")
 
 
 def test_nothing_comes_back_after_a_stop_in_good_order(t):
