@@ -372,10 +372,16 @@ static void init_timeout(struct sched_timer *timer) {
 }
 
 void lifecycle_watch_init(struct actor *actor) {
-    if (!actor->is_init_watched && !actor_is_ending(actor)) {
+    if (actor->is_init_watched) {
+        return;
+    }
+    // Whoever ends the turn arms the same timer, with less time, under the lock.
+    system_lock(actor->system);
+    if (!actor_is_ending(actor)) {
         actor->is_init_watched = true;
         watch(actor, actor->program->manifest->limits.init_timeout_ms, init_timeout);
     }
+    system_unlock(actor->system);
 }
 
 void actor_request_stop(struct actor *actor, bool is_external, const char *reason) {
