@@ -71,8 +71,8 @@ static void note_others(struct turn *turn) {
     const struct manifest_limits *limits = &actor->program->manifest->limits;
     const uint64_t most[] = {limits->mailbox_messages, limits->requests, limits->websockets};
     static const char *const texts[] = {
-        "%u messages from outside found the mailbox full (limits.mailbox_messages %llu, "
-        "limits.mailbox_bytes)",
+        ("%u messages from outside found the mailbox full (limits.mailbox_messages %llu, "
+         "limits.mailbox_bytes)"),
         "%u requests found as many unanswered ones as there may be (limits.requests %llu)",
         "%u WebSocket connections were refused (limits.websockets %llu)"};
     char text[ERROR_MESSAGE_MAX];
