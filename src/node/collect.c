@@ -16,11 +16,25 @@ static enum status keep_event(void *context, const struct chain_event *event, st
     return actor_event_references(event->data, keep_hash, context, error);
 }
 
+// A log that ends before its catalogue says so lost events, which may come back from a backup: what
+// they refer to stays.
+static enum status check_end(const char *log, struct error *error) {
+    struct chain_log_config config = {
+        .folder = log, .read_only = true, .with_catalogue = true, .env = env_system()};
+    struct chain_log *opened = NULL;
+    enum status status = chain_log_open(&config, &opened, error);
+    (void)chain_log_close(opened, NULL);
+    return status;
+}
+
 // `imported` (the log of chains from elsewhere) may not exist.
 static enum status collect(struct store *store, const char *log, const char *imported,
                            bool is_trial, struct store_collected *out, struct error *error) {
     struct store_collection *collection = NULL;
-    enum status status = store_collect_begin(store, &collection, error);
+    enum status status = check_end(log, error);
+    if (status == OK) {
+        status = store_collect_begin(store, &collection, error);
+    }
     if (status != OK) {
         return status;
     }

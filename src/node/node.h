@@ -46,7 +46,7 @@ enum status node_open_log(const char *folder, struct store *store, struct chain_
                           struct error *error) MUST_CHECK;
 // Removes the contents of the data folder's store that neither a label nor a chain refers to
 // (`is_trial`: counts them only). Takes the lock meanwhile. ERR_DAMAGED, with nothing removed, when
-// the log cannot be read to its end.
+// the log cannot be read to its end, or ended later once.
 struct store_collected;
 enum status node_collect_garbage(const char *folder, bool is_trial, struct store_collected *out,
                                  struct error *error) MUST_CHECK;

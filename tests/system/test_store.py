@@ -299,6 +299,19 @@ def test_collection_is_alone_and_needs_a_good_log(t):
     check(os.path.exists(stray), "and nothing was removed")
 
 
+def test_collection_removes_nothing_when_the_log_lost_its_end(t):
+    for name in ("a", "b"):
+        t.run("run", keeper(t), "--id", name, "--request", "new", "--until-idle").expect(OK)
+    stray = put_file(t, "stray")
+    segment = harness.log_segments(t.data)[-1]
+    os.rename(segment, segment + ".away")
+    t.run("store", "gc").expect(ERROR, err="the catalogue knows")
+    check(os.path.exists(stray), "nothing was removed")
+    os.rename(segment + ".away", segment)
+    t.run("store", "gc").expect(OK)
+    check(not os.path.exists(stray), "with all of the log it is removed")
+
+
 # ---- damage and crashes ------------------------------------------------------------------------
 
 
