@@ -27,6 +27,8 @@ def killed(t, *argv, wait=()):
     live.wait_line("noted", stream="out")
     for line in [wait] if isinstance(wait, str) else wait:
         live.wait_line(line)
+    if wait:
+        time.sleep(0.2)  # the leg that said it is in the log 10 ms later (durability "async")
     live.signal(signal.SIGKILL)
     live.process.wait()
     for reader in live.readers:
