@@ -852,12 +852,18 @@ bool recovery_step(struct actor *actor);
 const char *recovery_mode(const struct actor *actor);
 void recovery_free(struct recovery *recovery);
 
-// lifecycle.c
+// create.c
 // Makes an actor under `parent` (NULL: a root) and registers it; it has CONTROL_START set but is
 // not awake yet. Lock not held. Gives a reference.
 enum status actor_create(struct actor_system *system, struct actor *parent, struct program *program,
                          const char *chosen_id, struct bytes *state, struct actor **out,
                          struct error *error);
+// Lock held. It is nobody's child, and no root, from now on.
+void tree_remove(struct actor *actor);
+// Lock not held.
+void authority_unref(struct actor_system *system, struct authority *authority);
+
+// lifecycle.c
 // Owner, at a turn boundary. Acts on control bits; false: nothing to do.
 bool lifecycle_step(struct actor *actor);
 // Owner: the first turns, instantiation or init, ended: OK, or `reason` says why not.
@@ -878,8 +884,6 @@ void lifecycle_cancel_watch(struct actor *actor);
 void lifecycle_set_state(struct actor *actor, struct bytes *state);
 // The turn in progress gets its last time. Lock held, or owner.
 void lifecycle_watch_stop(struct actor *actor);
-// Lock not held.
-void authority_unref(struct actor_system *system, struct authority *authority);
 // Lock held. `reason` is static text, or NULL.
 void actor_request_stop(struct actor *actor, bool is_external, const char *reason);
 // Lock held. The actor is to drop its instance soon: waits fail, the turn in progress gets its last
