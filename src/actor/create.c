@@ -181,7 +181,8 @@ static void unregister(struct actor *actor) {
     completion_fail_all(&actor->stoppers, OK, NULL);
     completion_fail_all(&actor->room_waiters, ERR_CLOSED, "the actor could not be made");
     bool has_token = atomic_exchange(&actor->control, 0) != 0;
-    if (parent != NULL && atomic_load(&parent->stop_requested)) {
+    if (parent != NULL) {
+        // It may be waiting for its last child, to stop or to start anew.
         actor_control(parent, CONTROL_CHILD);
     }
     pthread_cond_broadcast(&system->changed);
