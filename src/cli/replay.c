@@ -214,23 +214,6 @@ static enum status read_content(void *context, const uint8_t hash[SHA256_BYTES],
     return status;
 }
 
-static enum status visit_reader(struct chain_log *log, const char *id, uint64_t first,
-                                uint64_t count, actor_visit_fn visit, void *visit_context,
-                                struct error *error) {
-    struct chain_reader *reader = NULL;
-    enum status status = chain_reader_open(log, id, first, &reader, error);
-    bool more = true;
-    for (uint64_t i = 0; status == OK && more && i < count; i++) {
-        struct chain_event event;
-        status = chain_reader_next(reader, &event, &more, error);
-        more = status == OK && more && visit(visit_context, &event);
-    }
-    if (reader != NULL) {
-        chain_reader_close(reader);
-    }
-    return status;
-}
-
 // The file has its own chain only; it is read from its beginning.
 static enum status visit_file(const struct replay_command *command, const char *id, uint64_t first,
                               uint64_t count, actor_visit_fn visit, void *visit_context,
@@ -262,7 +245,7 @@ static enum status visit_chain(void *context, const char *id, uint64_t first, ui
     const struct replay_command *command = context;
     return command->file != NULL
                ? visit_file(command, id, first, count, visit, visit_context, error)
-               : visit_reader(command->log, id, first, count, visit, visit_context, error);
+               : replay_visit_log(command->log, id, first, count, visit, visit_context, error);
 }
 
 // ---- what is shown

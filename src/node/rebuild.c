@@ -19,18 +19,7 @@ static enum status read_content(void *context, const uint8_t hash[SHA256_BYTES],
 static enum status visit_chain(void *context, const char *id, uint64_t first, uint64_t count,
                                actor_visit_fn visit, void *visit_context, struct error *error) {
     const struct node_rebuilder *rebuilder = context;
-    struct chain_reader *reader = NULL;
-    enum status status = chain_reader_open(rebuilder->log, id, first, &reader, error);
-    bool more = true;
-    for (uint64_t i = 0; status == OK && more && i < count; i++) {
-        struct chain_event event;
-        status = chain_reader_next(reader, &event, &more, error);
-        more = status == OK && more && visit(visit_context, &event);
-    }
-    if (reader != NULL) {
-        chain_reader_close(reader);
-    }
-    return status;
+    return replay_visit_log(rebuilder->log, id, first, count, visit, visit_context, error);
 }
 
 enum status node_rebuild(void *context, const struct actor_rebuild *what,

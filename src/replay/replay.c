@@ -505,3 +505,17 @@ enum status replay_run(const struct replay_config *config, struct replay_result 
     plain_values_release(&replay.secrets);
     return status;
 }
+
+enum status replay_visit_log(struct chain_log *log, const char *id, uint64_t first, uint64_t count,
+                             actor_visit_fn visit, void *visit_context, struct error *error) {
+    struct chain_reader *reader = NULL;
+    enum status status = chain_reader_open(log, id, first, &reader, error);
+    bool more = true;
+    for (uint64_t i = 0; status == OK && more && i < count; i++) {
+        struct chain_event event;
+        status = chain_reader_next(reader, &event, &more, error);
+        more = status == OK && more && visit(visit_context, &event);
+    }
+    chain_reader_close(reader);
+    return status;
+}

@@ -78,6 +78,11 @@ struct replay_result {
 enum status replay_run(const struct replay_config *config, struct replay_result *result,
                        struct error *error) MUST_CHECK;
 
+// What replay_config.visit does when the chain is in a log.
+enum status replay_visit_log(struct chain_log *log, const char *id, uint64_t first, uint64_t count,
+                             actor_visit_fn visit, void *visit_context,
+                             struct error *error) MUST_CHECK;
+
 // A new actor from a point of another's history.
 struct replay_fork {
     const char *id;      // of the parent chain
